@@ -1,0 +1,33 @@
+// The errors of actors/: what a caller of an agent, a model, a council or a collector is told.
+// An agent's own end is not one of them: it is a value (agent/result.ts) whose `error.code` uses the names under "Ends".
+
+import { errorsFrom } from "../runtime/index.ts";
+
+export const fail = errorsFrom({
+  // Models.
+  ModelUnreachable: { retryable: true, remedy: "Start the model server, or correct its address." },
+  ModelTimeout: { retryable: true, remedy: "Allow more time, or look at the model server's load." },
+  ModelHttpError: { retryable: false, remedy: "Read what the model server said in the message." },
+  ModelBusy: { retryable: true, remedy: "Wait, or use fewer agents for this model server." },
+  ModelReplyInvalid: { retryable: false, remedy: "Check that the address is that of an OpenAI-compatible server." },
+  ModelReplyCut: { retryable: true, remedy: "Ask again; look at the model server's log if it happens twice." },
+  ModelNotFound: { retryable: false, remedy: "Use one of the models that the message lists." },
+  // Ends of an agent's work.
+  EmptyPlan: { retryable: false, remedy: "Read the model's reasoning; word the task more exactly." },
+  PlanInvalid: { retryable: false, remedy: "Use a larger model, or a server that obeys JSON schemas." },
+  Stuck: { retryable: false, remedy: "Read the repeated step in the audit trail; word the task more exactly." },
+  StepLimit: { retryable: false, remedy: "Split the task, or raise stepsMax." },
+  RoundLimit: { retryable: false, remedy: "Split the task, or raise roundsMax." },
+  TokenLimit: { retryable: false, remedy: "Split the task, or raise tokensMax." },
+  DeadlineExceeded: { retryable: false, remedy: "Split the task, or allow more time." },
+  Cancelled: { retryable: false, remedy: "Ask again." },
+  AgentDefect: { retryable: false, remedy: "Report it with the message: this is a bug in flotilla." },
+  // Councils.
+  NoAgentsForRole: { retryable: false, remedy: "Use one of the roles that the message lists." },
+  AgentCountInvalid: { retryable: false, remedy: "Ask for a number of agents within the bounds in the message." },
+  // The collector.
+  SubmissionInvalid: { retryable: false, remedy: "Correct what the message names." },
+  TaskUnknown: { retryable: false, remedy: "Open the task first; finished tasks are forgotten after a while." },
+  TaskOpenedTwice: { retryable: false, remedy: "Give each task its own id." },
+  CollectorFull: { retryable: true, remedy: "Wait until an open task ends, or start a second collector." },
+});

@@ -1,0 +1,96 @@
+// What an author writes: a class, given a type name. And the options a spawn may carry.
+// It is not a live actor (cell.ts).
+//
+// AC1  An actor's methods are the public methods of its class and of the classes it extends, found once when it is defined; nothing
+//      else of the object can be called from outside.
+// AC2  `onStart`, `onStop` and the names in RESERVED are never methods of a handle.
+
+import { runtimeError } from "./errors.ts";
+import type { RestartPolicy } from "./supervisor.ts";
+
+/** Any class: constructor arguments are the spawn's `args`. */
+export type ActorClass<Instance extends object = object, Args extends never[] = never[]> = new (...args: Args) => Instance;
+
+/** Optional hooks of an actor's class. */
+export interface ActorHooks {
+  /** Runs before the first message; a throw fails the spawn (or the restart). */
+  onStart?(): void | Promise<void>;
+  /** Runs after the last message of an orderly stop; not when killed or failed. */
+  onStop?(): void | Promise<void>;
+}
+
+export interface Method {
+  readonly run: (...args: unknown[]) => unknown;
+  /** Whether it is a generator: its answer is a stream. */
+  readonly streams: boolean;
+}
+
+/** A named class: what `spawn` takes. */
+export interface ActorType<Class extends ActorClass = ActorClass> {
+  readonly type: string;
+  readonly actorClass: Class;
+  readonly methods: ReadonlyMap<string, Method>;
+}
+
+/** Bounds and conduct of one actor; every field has a default. */
+export interface SpawnOptions<Args extends readonly unknown[] = readonly unknown[]> {
+  /** Arguments of the constructor, copied; kept for restarts. */
+  readonly args?: Args;
+  /** Unique in its namespace while the actor lives. */
+  readonly name?: string;
+  /** Default "default". */
+  readonly namespace?: string;
+  /** With a name: when it is taken, resolve to the actor that has it. */
+  readonly getIfExists?: boolean;
+  /** Restart after a failure: at most `maxRestarts` within `withinMs`. Default: a failure ends the actor. */
+  readonly restart?: Pick<RestartPolicy, "maxRestarts" | "withinMs"> & Partial<RestartPolicy>;
+  /** When its restarts are used up, the actor that spawned it fails too. Default false. */
+  readonly escalate?: boolean;
+  /** Also treat what a called method throws as a failure of the actor; the caller gets the error in any case. Default false. */
+  readonly failOnThrow?: boolean;
+  /** Messages handled at once. Default 1. */
+  readonly concurrency?: number;
+  /** Let a call in whose chain already holds this actor (A → B → A) instead of failing it with Deadlock. Default false. */
+  readonly reentrant?: boolean;
+  /** Messages that may wait. Default 10,000. */
+  readonly mailboxMax?: number;
+  /** Copy arguments and results inside one process. Turn off only where a profile says so. Default true. */
+  readonly copy?: boolean;
+  /** Node to live on; default: the placer chooses. */
+  readonly node?: string;
+}
+
+/** Names a handle keeps for itself. */
+export const RESERVED: ReadonlySet<string> = new Set(["cast", "with", "then", "catch", "finally", "constructor", "toJSON"]);
+const HOOKS: ReadonlySet<string> = new Set(["onStart", "onStop"]);
+
+function isGenerator(run: unknown): boolean {
+  const tag = Object.prototype.toString.call(run);
+  return tag === "[object AsyncGeneratorFunction]" || tag === "[object GeneratorFunction]";
+}
+
+function methodsOf(type: string, actorClass: ActorClass): Map<string, Method> {
+  const methods = new Map<string, Method>();
+  for (let proto: object = actorClass.prototype; proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(proto))) {
+      if (typeof value !== "function" || name === "constructor" || HOOKS.has(name) || methods.has(name)) continue;
+      if (RESERVED.has(name)) {
+        throw runtimeError("InvalidOption", `actor type ${type}: a method cannot be called "${name}", handles keep that name; rename it`);
+      }
+      methods.set(name, { run: value, streams: isGenerator(value) });
+    }
+  }
+  return methods;
+}
+
+/**
+ * Gives a class the name under which it is spawned, here and on other nodes.
+ * Throws InvalidOption for an empty name or a method with a reserved name.
+ */
+export function defineActor<Class extends ActorClass>(type: string, actorClass: Class): ActorType<Class> {
+  if (!/^[\w.-]{1,64}$/.test(type)) {
+    throw runtimeError("InvalidOption", `actor type "${type}": expected 1 to 64 letters, digits, "_", "." or "-"`);
+  }
+  return { type, actorClass, methods: methodsOf(type, actorClass) };
+}
+

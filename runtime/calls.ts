@@ -1,0 +1,209 @@
+// The caller's side of a call: one PendingCall for each answer that is awaited, until its value, its failure, its deadline or its cancel.
+// It is not how a message reaches its actor: that is the Receiver's business (a cell here, a peer elsewhere).
+//
+// CL1  A call settles exactly once, at its deadline at the latest; what comes later is dropped.
+// CL2  When a caller gives up (deadline, abort, its own message cancelled) the other side is told, so that work nobody wants is not
+//      started and running work sees its signal.
+// CL3  A call made inside a message ends no later than that message's deadline and is cancelled with it.
+
+import type { Address } from "./address.ts";
+import { formatAddress } from "./address.ts";
+import type { Clock } from "./clock.ts";
+import { copy, copyArgs, isSimple } from "./copy.ts";
+import type { Deadlines, Waiting } from "./deadlines.ts";
+import type { WireError } from "./envelope.ts";
+import { failure, failureOf, raise } from "./failure.ts";
+import { type Cancellable, Message, NEVER, type ReplySink } from "./message.ts";
+import { currentRunning, type Running } from "./running.ts";
+
+/** What a caller may say about one call. */
+export interface CallOptions {
+  /** Milliseconds until nobody waits any more. Default: the system's callTimeoutMs (30 s). */
+  readonly timeoutMs?: number;
+  /** Gives the call up when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+/** What takes messages for one address: a live cell, or the way to another node. */
+export interface Receiver {
+  /** Whether arguments and results are copied on the way; the way to another node encodes them instead. */
+  readonly copies: boolean;
+  /** Takes the message, or says at once why not. */
+  receive(message: Message): WireError | undefined;
+}
+
+export interface Routes {
+  /** Undefined when the address is of this node and nobody is there any more. */
+  find(address: Address): Receiver | undefined;
+  deadLetter(address: Address, method: string, args: readonly unknown[], why: WireError): void;
+}
+
+/** What a call needs of its system. */
+export interface CallEnvironment {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly routes: Routes;
+  readonly callTimeoutMs: number;
+  nextLink(): number;
+}
+
+const NO_CHAIN: readonly string[] = [];
+
+export class PendingCall implements ReplySink, Waiting, Cancellable {
+  readonly deadlineMs: number;
+  readonly promise: Promise<unknown>;
+  bucket: Waiting["bucket"] = undefined;
+  before: Waiting | undefined = undefined;
+  after: Waiting | undefined = undefined;
+  readonly #deadlines: Deadlines;
+  readonly #copies: boolean;
+  readonly #parent: Message | undefined;
+  readonly #signal: AbortSignal | undefined;
+  #message: Message | undefined = undefined;
+  #settled = false;
+  #resolve!: (value: unknown) => void;
+  #reject!: (why: WireError) => void;
+
+  constructor(environment: CallEnvironment, deadlineMs: number, copies: boolean, parent?: Message, signal?: AbortSignal) {
+    this.deadlineMs = deadlineMs;
+    this.#deadlines = environment.deadlines;
+    this.#copies = copies;
+    this.#parent = parent;
+    this.#signal = signal;
+    this.promise = new Promise<unknown>((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    }).then(undefined, raise);
+  }
+
+  /** Starts waiting for the answer to `message`. */
+  wait(message: Message): void {
+    this.#message = message;
+    this.#deadlines.add(this);
+    this.#parent?.started(this);
+    this.#signal?.addEventListener("abort", this.#aborted);
+  }
+
+  value(value: unknown): void {
+    if (this.#settled) return;
+    let sent = value;
+    if (this.#copies && !isSimple(value)) {
+      try {
+        sent = copy(value, "result");
+      } catch (error) {
+        return this.fail(failureOf(error, "result"));
+      }
+    }
+    this.#settle();
+    this.#resolve(sent);
+  }
+
+  fail(why: WireError): void {
+    if (this.#settled) return;
+    this.#settle();
+    this.#reject(why);
+  }
+
+  chunk(): void {
+    this.fail(failure("WrongKind", "the method streams its answer; iterate it with for await"));
+  }
+
+  end(): void {
+    this.chunk();
+  }
+
+  expired(): void {
+    const after = failure("DeadlineExceeded", "no answer before the deadline; the call may still have run", {
+      deadlineMs: this.deadlineMs,
+    });
+    this.cancel(after);
+  }
+
+  cancel(why: WireError): void {
+    if (this.#settled) return;
+    this.fail(why);
+    this.#message?.cancel(why);
+  }
+
+  readonly #aborted = (): void => this.cancel(cancelledBy(this.#signal));
+
+  #settle(): void {
+    this.#settled = true;
+    this.#deadlines.remove(this);
+    this.#parent?.finished(this);
+    this.#signal?.removeEventListener("abort", this.#aborted);
+  }
+}
+
+export function cancelledBy(signal: AbortSignal | undefined): WireError {
+  const reason: unknown = signal?.reason;
+  return failure("Cancelled", `the caller gave the call up: ${reason instanceof Error ? reason.message : String(reason)}`);
+}
+
+export function noSuchActor(address: Address): WireError {
+  return failure("NoSuchActor", `no actor at ${formatAddress(address)}`, { address: formatAddress(address) });
+}
+
+/** The deadline of something asked now: the caller's own bound and that of the message it works for (CL3). */
+export function deadlineOf(environment: CallEnvironment, running: Running | undefined, timeoutMs: number): number {
+  return Math.min(environment.clock.now() + timeoutMs, running?.message?.deadlineMs ?? NEVER);
+}
+
+export function chainOf(environment: CallEnvironment, running: Running | undefined): readonly string[] {
+  const message = running?.message;
+  if (running === undefined || message === undefined) return NO_CHAIN;
+  return [...message.chain, message.link(running.actor.label, environment.nextLink)];
+}
+
+/** Why nothing may be asked any more on behalf of `running`; undefined when all is well. */
+export function whyNot(running: Running | undefined, options: CallOptions | undefined): WireError | undefined {
+  if (options?.signal?.aborted) return cancelledBy(options.signal);
+  return running?.message?.cancelled;
+}
+
+/** Sends `method(...args)` to `address` and resolves to the answer. `args` is the caller's to give away. */
+export function call(
+  environment: CallEnvironment,
+  address: Address,
+  method: string,
+  args: unknown[],
+  options: CallOptions | undefined,
+): Promise<unknown> {
+  const running = currentRunning();
+  const parent = running?.message;
+  const receiver = environment.routes.find(address);
+  const copies = receiver?.copies ?? false;
+  const deadlineMs = deadlineOf(environment, running, options?.timeoutMs ?? environment.callTimeoutMs);
+  const pending = new PendingCall(environment, deadlineMs, copies, parent, options?.signal);
+  const refused = whyNot(running, options) ?? (receiver === undefined ? noSuchActor(address) : undefined);
+  if (refused !== undefined || receiver === undefined) {
+    pending.fail(refused ?? noSuchActor(address));
+    return pending.promise;
+  }
+  try {
+    const chain = parent === undefined ? NO_CHAIN : chainOf(environment, running);
+    const message = new Message(method, copies ? copyArgs(args) : args, deadlineMs, chain, pending, undefined);
+    pending.wait(message);
+    const why = receiver.receive(message);
+    if (why !== undefined) pending.fail(why);
+  } catch (error) {
+    pending.fail(failureOf(error, `${address.type}.${method}`));
+  }
+  return pending.promise;
+}
+
+/** Sends `method(...args)` to `address`; nobody waits. What cannot be delivered becomes a dead letter. Throws NotSendable. */
+export function cast(
+  environment: CallEnvironment,
+  address: Address,
+  method: string,
+  args: unknown[],
+  options: CallOptions | undefined,
+): void {
+  const receiver = environment.routes.find(address);
+  const deadlineMs = options?.timeoutMs === undefined ? NEVER : environment.clock.now() + options.timeoutMs;
+  if (receiver === undefined) return environment.routes.deadLetter(address, method, args, noSuchActor(address));
+  const message = new Message(method, receiver.copies ? copyArgs(args) : args, deadlineMs, NO_CHAIN, undefined, undefined);
+  const why = receiver.receive(message);
+  if (why !== undefined) environment.routes.deadLetter(address, method, args, why);
+}

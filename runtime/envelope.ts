@@ -1,0 +1,85 @@
+// The words on the wire: one message between two nodes with everything needed to route and judge it. Plain data only.
+// It is not how they are encoded (codec.ts), batched (outbox.ts) or carried (transport.ts).
+//
+// E1  `id` is chosen by the asking node and is unique there; answers carry it back. Nobody answers a cast.
+// E2  `deadlineMs` is absolute. After it nobody cares: the message is not started and its answer is dropped.
+// E3  A chunk's `sequence` starts at 0 and grows by one; a gap or a repeat ends the stream with an error, never with wrong data.
+// E4  A node that does not know an envelope's kind or version counts and drops it.
+
+import type { Address } from "./address.ts";
+import type { ErrorData } from "./errors.ts";
+
+/** What an error is while it travels. `cause` is what the actor's own code threw. */
+export interface WireError {
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly data: ErrorData;
+  readonly cause?: WireCause;
+}
+
+export interface WireCause {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+/** Why an actor is no more. */
+export interface ActorEnd {
+  readonly address: Address;
+  /** `stopped` and `killed` were asked for; `failed` is the supervisor's verdict; `unknown` was never there or long gone. */
+  readonly reason: "stopped" | "killed" | "failed" | "unknown";
+  /** Present when `failed`: what ended it. */
+  readonly error?: WireError;
+}
+
+export interface SpawnEnvelope {
+  readonly kind: "spawn";
+  readonly id: number;
+  readonly type: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly deadlineMs: number;
+}
+
+export interface CallEnvelope {
+  readonly kind: "call";
+  readonly id: number;
+  readonly to: Address;
+  readonly method: string;
+  readonly args: readonly unknown[];
+  readonly deadlineMs: number;
+  /** Printed addresses of the actors that wait for this call, outermost first. */
+  readonly chain: readonly string[];
+  /** Present when the answer is wanted as a stream: chunks that may be sent before more credit comes. */
+  readonly credit?: number;
+}
+
+export interface CastEnvelope {
+  readonly kind: "cast";
+  readonly to: Address;
+  readonly method: string;
+  readonly args: readonly unknown[];
+  readonly deadlineMs: number;
+}
+
+export type ReplyEnvelope =
+  | { readonly kind: "reply"; readonly id: number; readonly value: unknown }
+  | { readonly kind: "chunk"; readonly id: number; readonly sequence: number; readonly value: unknown }
+  | { readonly kind: "end"; readonly id: number; readonly sequence: number }
+  | { readonly kind: "error"; readonly id: number; readonly error: WireError };
+
+export type ControlEnvelope =
+  | { readonly kind: "cancel"; readonly id: number; readonly reason: string }
+  | { readonly kind: "credit"; readonly id: number; readonly count: number }
+  | {
+      readonly kind: "stop";
+      readonly id: number;
+      readonly to: Address;
+      readonly how: "stop" | "kill";
+      readonly timeoutMs: number;
+    }
+  | { readonly kind: "watch"; readonly id: number; readonly to: Address }
+  | { readonly kind: "unwatch"; readonly id: number; readonly to: Address }
+  | { readonly kind: "signal"; readonly id: number; readonly end: ActorEnd };
+
+export type Envelope = SpawnEnvelope | CallEnvelope | CastEnvelope | ReplyEnvelope | ControlEnvelope;

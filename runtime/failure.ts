@@ -1,0 +1,44 @@
+// Failures inside the house: plain values that become errors only where a caller awaits.
+//
+// F1  Making a failure takes no stack: one that is made a million times a second must not cost a stack walk each time.
+// F2  The error is built in a promise reaction of the caller's own await, so its stack names the caller's frames (V8's async stack
+//     traces follow that reaction). What the actor's code threw is the `cause`, with the stack it had there.
+// F3  An error of ours keeps its code through any number of actors; anything else arrives as ActorThrew.
+
+import type { WireError } from "./envelope.ts";
+import { type ErrorData, FlotillaError, isFlotillaError, type RuntimeErrorCode, runtimeErrors } from "./errors.ts";
+
+export function failure(code: RuntimeErrorCode, message: string, data: ErrorData = {}): WireError {
+  return { code, message, retryable: runtimeErrors[code].retryable, data };
+}
+
+function causeOf(thrown: unknown): WireError["cause"] & {} {
+  if (thrown instanceof Error) return { name: thrown.name, message: thrown.message, stack: thrown.stack ?? "" };
+  return { name: "Error", message: String(thrown), stack: "" };
+}
+
+/** What an actor's code threw, as a failure for whoever waits (F3). `where` is "counter.add". */
+export function failureOf(thrown: unknown, where: string): WireError {
+  const cause = causeOf(thrown);
+  if (isFlotillaError(thrown)) {
+    const { code, message, retryable, data } = thrown;
+    return { code, message, retryable, data, cause };
+  }
+  const own = thrown instanceof Error ? (thrown as Error & { code?: unknown }).code : undefined;
+  const data: ErrorData = { name: cause.name, ...(typeof own === "string" ? { code: own } : {}) };
+  return { ...failure("ActorThrew", `${where} threw ${cause.name}: ${cause.message}`, data), cause };
+}
+
+/** The error a caller gets, made where the caller waits (F2). */
+export function errorOf({ code, message, retryable, data, cause }: WireError): FlotillaError {
+  if (cause === undefined) return new FlotillaError(code, message, { retryable, data });
+  const origin = new Error(cause.message);
+  origin.name = cause.name;
+  origin.stack = cause.stack;
+  return new FlotillaError(code, message, { retryable, data, cause: origin });
+}
+
+/** Rejection handler that turns a failure into an error. */
+export function raise(wire: WireError): never {
+  throw errorOf(wire);
+}

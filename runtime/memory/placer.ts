@@ -1,0 +1,24 @@
+// The Placer port without choice: where the spawner is, unless the request names another node.
+
+import type { Decision, NodeRecord, PlacementRequest, Placer } from "../placer.ts";
+
+export class LocalPlacer implements Placer {
+  readonly #here: string;
+  readonly #nodes: () => readonly NodeRecord[];
+
+  /** `nodes` answers who is there now; it need not list `here`. */
+  constructor(here: string, nodes: () => readonly NodeRecord[] = () => []) {
+    this.#here = here;
+    this.#nodes = nodes;
+  }
+
+  place(request: PlacementRequest): Decision {
+    const wanted = request.node ?? this.#here;
+    const known = [...new Set([this.#here, ...this.#nodes().map((record) => record.node)])];
+    if (known.includes(wanted)) {
+      const reason = request.node === undefined ? "the spawner's own node" : "the request names it";
+      return { kind: "placed", node: wanted, score: 1, reasons: [reason] };
+    }
+    return { kind: "unplaceable", rejected: known.map((node) => ({ node, reason: `the request names ${wanted}` })) };
+  }
+}

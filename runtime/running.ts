@@ -1,0 +1,40 @@
+// What runs now: finds the message and actor that a piece of code works for, across awaits, so that a call made inside a method inherits
+// that method's deadline, cancellation and call chain without being handed anything.
+//
+// R1  An async method has a Running of its own, which stays its own after every await.
+// R2  Methods that return at once share one Running of their actor's turn; it names a message only while that method is on the stack,
+//     so work left behind by such a method belongs to its actor and to no message.
+//
+// The AsyncLocalStorage below is the one constant of this kind in the house: it holds nothing itself. Each Running names its own cell and
+// so its own system; two systems in one process do not meet in it.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Message } from "./message.ts";
+
+/** The part of an actor that code running in it may need. */
+export interface RunningActor {
+  /** Printed address: what call chains are made of. */
+  readonly label: string;
+  readonly context: unknown;
+}
+
+export class Running {
+  readonly actor: RunningActor;
+  message: Message | undefined = undefined;
+
+  constructor(actor: RunningActor) {
+    this.actor = actor;
+  }
+}
+
+const storage = new AsyncLocalStorage<Running>();
+
+/** Runs `work` as `running`. */
+export function runAs<A, B, R>(running: Running, work: (a: A, b: B) => R, a: A, b: B): R {
+  return storage.run(running, work, a, b);
+}
+
+/** Who the calling code works for; undefined outside every actor. */
+export function currentRunning(): Running | undefined {
+  return storage.getStore();
+}

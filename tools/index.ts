@@ -1,0 +1,23 @@
+// What an agent may do to the world, as the rest of the house sees it. Other folders import tools/ from here only.
+
+export { type Audit, type AuditEntry, type AuditFilter, type AuditRecord, MemoryAudit } from "./audit.ts";
+export { decide, type Effect, type Policy, type PolicyCall, type PolicyRule, standardPolicy, type Verdict } from "./policy.ts";
+export { standardTools, ToolRegistry } from "./registry.ts";
+export { runTool, type ToolEnvironment } from "./run-tool.ts";
+export type { TestReport } from "./tests/report.ts";
+export {
+  type Caller,
+  defineTool,
+  type Outcome,
+  type Risk,
+  type SideEffects,
+  type Tool,
+  type ToolCall,
+  type ToolContext,
+  ToolFailure,
+  type ToolOutput,
+  type ToolResult,
+} from "./tool.ts";
+export { describeTools, type ToolSchema, toolSchemas } from "./tool-schema.ts";
+export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
+export type { ExecOptions, ExecResult, Sandbox, Workspace } from "./workspace/workspace.ts";

@@ -1,0 +1,15 @@
+// How the tests run. The closing line is what .ci/run and people read.
+
+import { defineConfig } from "vitest/config";
+import { ClosingLine } from "./test/support/closing-line.ts";
+
+export default defineConfig({
+  test: {
+    reporters: ["default", new ClosingLine()],
+    include: ["test/**/*.test.ts"],
+    // Two cores are the smallest machine the suite promises to pass on.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+});
