@@ -137,13 +137,18 @@ async function install() {
 /** One sentence for what npm said, followed by what it said. */
 function explain(output) {
   const code = /npm (?:error|ERR!) code (\w+)/.exec(output)?.[1] ?? "";
-  const tail = output.trimEnd().split("\n").slice(-ERROR_LINES).join("\n");
+  const said = output
+    .split("\n")
+    .filter((line) => /^npm (error|ERR!) \S/.test(line) && !line.includes("A complete log"));
+  const tail = said.slice(0, ERROR_LINES).join("\n");
   const unreachable =
     /^(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT|E5\d\d)$/;
   if (unreachable.test(code)) {
     return `npm could not reach its package registry (${code}); check the network, the proxy and \`npm config get registry\`, then run this again.\n${tail}`;
   }
   if (code === "ENOSPC") return `the disk is full; about 500 MB are needed.\n${tail}`;
+  if (code === "EUSAGE")
+    return `package-lock.json does not fit package.json; run npm install and commit both.\n${tail}`;
   return `npm ci failed${code === "" ? "" : ` (${code})`}; what npm said:\n${tail}`;
 }
 

@@ -21,6 +21,10 @@ export const fail = errorsFrom({
   TokenLimit: { retryable: false, remedy: "Split the task, or raise tokensMax." },
   DeadlineExceeded: { retryable: false, remedy: "Split the task, or allow more time." },
   Cancelled: { retryable: false, remedy: "Ask again." },
+  CloneUnreadable: {
+    retryable: false,
+    remedy: "Read what git said in the message; let the agent start from a new clone.",
+  },
   AgentDefect: { retryable: false, remedy: "Report it with the message: this is a bug in flotilla." },
   // Councils.
   NoAgentsForRole: { retryable: false, remedy: "Use one of the roles that the message lists." },

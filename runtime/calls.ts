@@ -14,6 +14,7 @@ import type { Deadlines, Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
 import { failure, failureOf, raise } from "./failure.ts";
 import { type Cancellable, Message, NEVER, type ReplySink } from "./message.ts";
+import { goneFailure } from "./refusal.ts";
 import { currentRunning, type Running } from "./running.ts";
 
 /** What a caller may say about one call. */
@@ -76,8 +77,8 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
     }).then(undefined, raise);
   }
 
-  /** Starts waiting for the answer to `message`. */
-  wait(message: Message): void {
+  /** Starts waiting for the answer to `message`, or to something that is no message. */
+  wait(message: Message | undefined): void {
     this.#message = message;
     this.#deadlines.add(this);
     this.#parent?.started(this);
@@ -140,10 +141,6 @@ export function cancelledBy(signal: AbortSignal | undefined): WireError {
   return failure("Cancelled", `the caller gave the call up: ${reason instanceof Error ? reason.message : String(reason)}`);
 }
 
-export function noSuchActor(address: Address): WireError {
-  return failure("NoSuchActor", `no actor at ${formatAddress(address)}`, { address: formatAddress(address) });
-}
-
 /** The deadline of something asked now: the caller's own bound and that of the message it works for (CL3). */
 export function deadlineOf(environment: CallEnvironment, running: Running | undefined, timeoutMs: number): number {
   return Math.min(environment.clock.now() + timeoutMs, running?.message?.deadlineMs ?? NEVER);
@@ -175,9 +172,9 @@ export function call(
   const copies = receiver?.copies ?? false;
   const deadlineMs = deadlineOf(environment, running, options?.timeoutMs ?? environment.callTimeoutMs);
   const pending = new PendingCall(environment, deadlineMs, copies, parent, options?.signal);
-  const refused = whyNot(running, options) ?? (receiver === undefined ? noSuchActor(address) : undefined);
+  const refused = whyNot(running, options) ?? (receiver === undefined ? goneFailure(formatAddress(address)) : undefined);
   if (refused !== undefined || receiver === undefined) {
-    pending.fail(refused ?? noSuchActor(address));
+    pending.fail(refused ?? goneFailure(formatAddress(address)));
     return pending.promise;
   }
   try {
@@ -202,7 +199,7 @@ export function cast(
 ): void {
   const receiver = environment.routes.find(address);
   const deadlineMs = options?.timeoutMs === undefined ? NEVER : environment.clock.now() + options.timeoutMs;
-  if (receiver === undefined) return environment.routes.deadLetter(address, method, args, noSuchActor(address));
+  if (receiver === undefined) return environment.routes.deadLetter(address, method, args, goneFailure(formatAddress(address)));
   const message = new Message(method, receiver.copies ? copyArgs(args) : args, deadlineMs, NO_CHAIN, undefined, undefined);
   const why = receiver.receive(message);
   if (why !== undefined) environment.routes.deadLetter(address, method, args, why);

@@ -12,71 +12,83 @@
 // CE4  A restart makes a new instance from the same arguments. Waiting messages stay; messages in hand fail with ActorRestarted.
 // CE5  When a cell ends, its children have ended, its timers are gone, and every message it held has been answered.
 
-import type { ActorHooks, ActorType, Method } from "./actor.ts";
+import type { ActorHooks, ActorType } from "./actor.ts";
 import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
 import type { Clock, Timer } from "./clock.ts";
+import { copyArgs } from "./copy.ts";
 import type { ActorEnd, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Callback, type Message } from "./message.ts";
-import type { ResolvedSpawn } from "./options.ts";
-import { Running, type RunningActor, runAs } from "./running.ts";
+import { deadlockFailure, fullFailure, goneFailure, noMethodFailure, wrongKindFailure } from "./refusal.ts";
 import { pump } from "./pump.ts";
-import { decide, withinWindow } from "./supervisor.ts";
+import { currentRunning, Running, type RunningActor } from "./running.ts";
+import type { SpawnSettings } from "./options.ts";
+import { decide, type Directive, withinWindow } from "./supervisor.ts";
+import { isThenable } from "./thenable.ts";
 
 /** What a cell needs of its host. */
 export interface CellHost {
   readonly clock: Clock;
-  /** Gives the cell a turn soon; called for every message that may be run. */
+  /** Gives the cell a turn soon. */
   schedule(cell: Cell): void;
-  /** The cell's context, made on first use. */
+  /** The cell's ActorContext, asked for once. */
   contextOf(cell: Cell): unknown;
-  /** Called once, when nothing of the cell runs any more. */
+  /** Told once, when nothing of the cell runs any more. */
   ended(cell: Cell, end: ActorEnd): void;
-  /** A message nobody could take or a failure nobody waits for. */
-  deadLetter(address: Address, message: Message, why: WireError): void;
-  failed(cell: Cell, why: WireError, then: "restart" | "stop" | "escalate"): void;
+  deadLetter(address: Address, method: string, args: readonly unknown[], why: WireError): void;
+  failed(cell: Cell, why: WireError, directive: Directive["kind"]): void;
 }
 
 type State = "starting" | "running" | "restarting" | "stopping" | "ended";
 
 /** Messages one turn may run before other actors have theirs. */
 const TURN_MAX = 256;
-const STOPPED = "the actor was stopped before it got to this message";
 
 export class Cell implements Receiver, RunningActor {
   readonly type: ActorType;
   readonly parent: Cell | undefined;
-  readonly options: ResolvedSpawn;
-  /** Set by the host's run queue. */
+  readonly settings: SpawnSettings;
+  /** Belongs to the run queue. */
   scheduled = false;
+  readonly #host: CellHost;
+  readonly #args: readonly unknown[];
+  readonly #mailbox: Mailbox<Message>;
+  readonly #sinceMs: number;
   #address: Address;
   #state: State = "starting";
-  #instance: (ActorHooks & object) | undefined;
-  readonly #host: CellHost;
-  readonly #mailbox: Mailbox<Message>;
-  #inHand = 0;
+  #instance: (ActorHooks & object) | undefined = undefined;
   #handled = 0;
-  readonly #sinceMs: number;
-  /** Messages that outlive their turn: all but those of methods that return at once. */
-  #running: Set<Message> | undefined;
-  #children: Set<Cell> | undefined;
-  #watchers: Set<(end: ActorEnd) => void> | undefined;
-  #timers: Set<Timer> | undefined;
-  #restartsAtMs: number[] | undefined;
-  #context: unknown;
-  #whenIdle: (() => void) | undefined;
+  /** Messages in hand that outlive their turn: all but those of methods that return at once. */
+  #inHand: Set<Message> | undefined = undefined;
+  #children: Set<Cell> | undefined = undefined;
+  #watchers: Set<(end: ActorEnd) => void> | undefined = undefined;
+  #timers: Set<Timer> | undefined = undefined;
+  #restartsAtMs: number[] | undefined = undefined;
+  #context: unknown = undefined;
+  #idle: (() => void) | undefined = undefined;
+  /** The last turn's Running, when no message has kept it. */
+  #unkept: Running | undefined = undefined;
+  #stopping: Promise<void> | undefined = undefined;
 
-  constructor(host: CellHost, type: ActorType, address: Address, options: ResolvedSpawn, parent: Cell | undefined) {
+  constructor(
+    host: CellHost,
+    type: ActorType,
+    address: Address,
+    args: readonly unknown[],
+    settings: SpawnSettings,
+    parent: Cell | undefined,
+  ) {
     this.#host = host;
     this.type = type;
     this.#address = address;
-    this.options = options;
+    this.#args = args;
+    this.settings = settings;
     this.parent = parent;
-    this.#mailbox = new Mailbox(options.mailboxMax);
+    this.#mailbox = new Mailbox(settings.mailboxMax);
     this.#sinceMs = host.clock.now();
-    parent?.adopt(this);
+    if (parent !== undefined) (parent.#children ??= new Set()).add(this);
   }
 
   get address(): Address {
@@ -88,7 +100,7 @@ export class Cell implements Receiver, RunningActor {
   }
 
   get copies(): boolean {
-    return this.options.copy;
+    return this.settings.copy;
   }
 
   get context(): unknown {
@@ -96,50 +108,164 @@ export class Cell implements Receiver, RunningActor {
     return this.#context;
   }
 
-  get waiting(): number {
-    return this.#mailbox.length;
+  get #free(): boolean {
+    return this.#inHand === undefined || this.#inHand.size < this.settings.concurrency;
   }
 
-  get isEnded(): boolean {
-    return this.#state === "ended";
+  get #leaving(): boolean {
+    return this.#state === "stopping" || this.#state === "ended";
   }
+
+  // Messages ----------------------------------------------------------------------------------------------------------------
 
   receive(message: Message): WireError | undefined {
-    if (this.#state === "stopping" || this.#state === "ended") return this.#gone();
-    if (message.chain.length > 0 && this.#closesCircle(message)) return deadlock(message, this.label);
-    if (!this.#mailbox.push(message)) return this.#full();
-    if (!this.scheduled) this.#host.schedule(this);
+    if (this.#leaving) return goneFailure(this.label);
+    if (message.chain.length > 0 && !this.settings.reentrant && this.#closesCircle(message)) return deadlockFailure(message.chain, this.label);
+    if (!this.#mailbox.push(message)) return fullFailure(this.label, this.#mailbox.max, this.#handled / (this.#host.clock.now() - this.#sinceMs + 1));
+    if (!this.scheduled && (this.settings.reentrant || this.#free)) this.#host.schedule(this);
     return undefined;
   }
 
-  /** Runs `run` as this actor, after the message in hand and before waiting work. */
+  /** Runs `run` as this actor, after what is in hand and before waiting work; dropped once the actor is leaving. */
   signal(name: string, run: () => unknown): void {
-    if (this.#state === "stopping" || this.#state === "ended") return;
+    if (this.#leaving) return;
     this.#mailbox.pushControl(new Callback(name, run));
-    if (!this.scheduled) this.#host.schedule(this);
+    if (!this.scheduled && this.#free) this.#host.schedule(this);
   }
 
-  /** Makes the first instance. Answers why it could not be made. */
-  async start(): Promise<WireError | undefined> {
-    const why = this.construct();
-    return why instanceof Promise ? await why : why;
+  /** Runs what may be run now. Called by the run queue only. */
+  turn(nowMs: number): void {
+    for (let taken = 0; taken < TURN_MAX && this.#state === "running"; ) {
+      const running = this.#unkept ?? new Running(this);
+      this.#unkept = undefined;
+      const count = running.run(runSome, this, running, nowMs);
+      if (running.message === undefined) this.#unkept = running;
+      if (count === 0) return;
+      taken += count;
+    }
+    if (this.#state === "running" && !this.#mailbox.isEmpty && this.#free) this.#host.schedule(this);
   }
 
-  /** As `start`, but without a promise when the class starts at once: a spawn costs no more than its constructor. */
-  construct(): WireError | undefined | Promise<WireError | undefined> {
+  /** Runs messages until one goes on by itself, `running` then being its own (R1), or none may be taken. Answers how many it took. */
+  runSome(running: Running, nowMs: number): number {
+    for (let taken = 0; taken < TURN_MAX; taken++) {
+      const message = this.#state === "running" ? this.#take() : undefined;
+      if (message === undefined) return taken;
+      if (message.cancelled !== undefined) continue;
+      if (message.deadlineMs <= nowMs) {
+        this.#expire(message);
+        continue;
+      }
+      this.#handled++;
+      running.message = message;
+      if (this.#begin(message)) return taken + 1;
+      running.message = undefined;
+    }
+    return TURN_MAX;
+  }
+
+  #take(): Message | undefined {
+    if (this.#free) return this.#mailbox.take();
+    if (!this.settings.reentrant) return undefined;
+    return this.#mailbox.takeWhere((message) => this.#someInHand((held) => message.isWaitedForBy(held)));
+  }
+
+  /** Starts a message; true when it goes on after this returns. */
+  #begin(message: Message): boolean {
+    let result: unknown;
     try {
-      const running = new Running(this);
-      this.#instance = runAs(running, (cell: Cell, args: never[]) => new cell.type.actorClass(...args), this, this.options.freshArgs());
-      const { onStart } = this.#instance;
-      if (onStart !== undefined) {
-        const started: unknown = runAs(running, (instance: object, run: () => unknown) => run.call(instance), this.#instance, onStart);
+      if (message instanceof Callback) {
+        result = message.run();
+      } else {
+        const method = this.type.methods.get(message.method);
+        const wanted = message.credit !== undefined;
+        if (method === undefined || method.streams !== wanted) {
+          const name = `${this.type.type}.${message.method}`;
+          this.#refuse(message, method === undefined ? noMethodFailure(name, this.type) : wrongKindFailure(name, wanted));
+          return false;
+        }
+        result = method.run.apply(this.#instance, message.args);
+        if (wanted) result = pump(message, result as Iterator<unknown> | AsyncIterator<unknown>);
+      }
+    } catch (error) {
+      this.#threw(message, error);
+      return false;
+    }
+    if (!isThenable(result)) {
+      message.sink?.value(result);
+      return false;
+    }
+    this.#hold(message);
+    result.then(
+      (value) => this.#finish(message, () => message.credit === undefined && message.sink?.value(value)),
+      (error: unknown) => this.#finish(message, () => this.#threw(message, error)),
+    );
+    return true;
+  }
+
+  #hold(message: Message): void {
+    (this.#inHand ??= new Set()).add(message);
+    if (this.settings.reentrant) return;
+    // A method that called itself and then awaits the answer is a circle only now that it turns out to wait.
+    const inCircle = (waiting: Message): boolean => waiting.isWaitedForBy(message) && this.#closesCircle(waiting);
+    for (let stuck = this.#mailbox.takeWhere(inCircle); stuck !== undefined; stuck = this.#mailbox.takeWhere(inCircle)) {
+      stuck.sink?.fail(deadlockFailure(stuck.chain, this.label));
+    }
+  }
+
+  /** Ends a held message; one that a restart or a stop has let go of says no more. */
+  #finish(message: Message, settle: () => void): void {
+    if (!this.#inHand?.delete(message)) return;
+    settle();
+    if (this.#idle !== undefined && this.#inHand.size === 0) return this.#idle();
+    if (!this.scheduled && this.#state === "running" && !this.#mailbox.isEmpty) this.#host.schedule(this);
+  }
+
+  #threw(message: Message, error: unknown): void {
+    const why = failureOf(error, `${this.type.type}.${message.method}`);
+    message.sink?.fail(why);
+    // What a cancelled method throws is its way to end, not a fault of the actor.
+    if (message.cancelled !== undefined) return;
+    if (message.sink === undefined || this.settings.failOnThrow) this.fail(why);
+  }
+
+  #someInHand(test: (message: Message) => boolean): boolean {
+    for (const message of this.#inHand ?? []) if (test(message)) return true;
+    return false;
+  }
+
+  /** Whether every message in hand waits for this one, so that none can ever make room for it. */
+  #closesCircle(message: Message): boolean {
+    return !this.#free && !this.#someInHand((held) => !message.isWaitedForBy(held));
+  }
+
+  // Refusals ----------------------------------------------------------------------------------------------------------------
+
+  #refuse(message: Message, why: WireError): void {
+    if (message.sink !== undefined) message.sink.fail(why);
+    else if (!(message instanceof Callback)) this.#host.deadLetter(this.#address, message.method, message.args, why);
+  }
+
+  #expire(message: Message): void {
+    this.#refuse(message, failure("DeadlineExceeded", "the deadline passed before the actor got to it; it did not run"));
+  }
+
+  // Life --------------------------------------------------------------------------------------------------------------------
+
+  /** Makes an instance; a promise only when its onStart waits. Answers why it could not be made. */
+  start(): WireError | undefined | Promise<WireError | undefined> {
+    const running = new Running(this);
+    try {
+      const instance = running.run(construct, this, running, 0);
+      this.#instance = instance;
+      if (instance.onStart !== undefined) {
+        const started: unknown = running.run(callHook, instance.onStart, instance, 0);
         if (isThenable(started)) return this.#whenStarted(started);
       }
     } catch (error) {
       return this.#startFailed(error);
     }
-    this.#run();
-    return undefined;
+    return this.#started();
   }
 
   async #whenStarted(started: PromiseLike<unknown>): Promise<WireError | undefined> {
@@ -148,54 +274,174 @@ export class Cell implements Receiver, RunningActor {
     } catch (error) {
       return this.#startFailed(error);
     }
-    this.#run();
+    return this.#started();
+  }
+
+  makeInstance(): ActorHooks & object {
+    const args = this.settings.copy ? copyArgs([...this.#args]) : this.#args;
+    return new this.type.actorClass(...(args as never[]));
+  }
+
+  #started(): undefined {
+    // A kill or a stop may have come while onStart was waiting.
+    if (this.#leaving) return undefined;
+    this.#state = "running";
+    if (!this.#mailbox.isEmpty && !this.scheduled) this.#host.schedule(this);
     return undefined;
   }
 
   #startFailed(error: unknown): WireError {
     const { message, data, cause } = failureOf(error, this.type.type);
-    const reason = cause?.message ?? message;
-    const why = { ...failure("ActorStartFailed", `${this.type.type} could not start: ${reason}`, data), ...(cause && { cause }) };
-    return why;
+    const why = failure("ActorStartFailed", `${this.type.type} could not start: ${cause?.message ?? message}`, data);
+    return cause === undefined ? why : { ...why, cause };
   }
 
-  #run(): void {
-    // A kill may have come while onStart was waiting.
-    if (this.#state !== "starting" && this.#state !== "restarting") return;
-    this.#state = "running";
-    if (this.#mailbox.length > 0) this.#host.schedule(this);
+  /** Ends this life because of `why`; the supervisor says what follows (CE3). */
+  fail(why: WireError): void {
+    if (this.#leaving) return;
+    const { restart, escalate } = this.settings;
+    const nowMs = this.#host.clock.now();
+    const directive = decide(this.#restartsAtMs ?? [], restart, escalate && this.parent !== undefined, nowMs);
+    this.#host.failed(this, why, directive.kind);
+    if (directive.kind !== "restart") {
+      const { parent } = this;
+      this.#end("failed", failure("ActorEnded", `${this.label} failed: ${why.message}`), why);
+      if (directive.kind === "escalate") parent?.fail(why);
+      return;
+    }
+    this.#state = "restarting";
+    this.#restartsAtMs = [...withinWindow(this.#restartsAtMs ?? [], restart, nowMs), nowMs];
+    this.#letGo(failure("ActorRestarted", `${this.label} was restarted: ${why.message}`));
+    this.addTimer(directive.afterMs, () => this.#restart());
   }
 
-  /** Runs what may be run. Called by the run queue only. */
-  turn(nowMs: number): void {
-    let budget = TURN_MAX;
-    while (budget > 0 && this.#state === "running") {
-      const running = new Running(this);
-      const used = runAs(running, this.#runSome, nowMs, budget);
-      if (used === 0) return;
-      budget -= used;
-    }
-    if (this.#state === "running" && this.#mailbox.length > 0 && this.#inHand < this.options.concurrency) {
-      this.#host.schedule(this);
-    }
+  #restart(): void {
+    if (this.#state !== "restarting") return;
+    this.#address = { ...this.#address, incarnation: this.#address.incarnation + 1 };
+    const failed = this.start();
+    if (failed instanceof Promise) void failed.then((why) => why && this.fail(why));
+    else if (failed !== undefined) this.fail(failed);
   }
 
-  /** Runs messages until one goes on by itself (its Running is then its own, R1) or none is left. Answers how many it took. */
-  readonly #runSome = (nowMs: number, budget: number): number => {
-    const running = this.#currentTurn();
-    for (let used = 0; used < budget; used++) {
-      if (this.#state !== "running") return used;
-      const message = this.#next();
-      if (message === undefined) return used;
-      if (message.cancelled !== undefined) continue;
-      if (message.deadlineMs <= nowMs) {
-        this.#expire(message);
-        continue;
-      }
-      running.message = message;
-      if (this.#begin(message)) return used + 1;
-      running.message = undefined;
+  /** Drops what belongs to this life: messages in hand, timers, children in reverse. */
+  #letGo(why: WireError): void {
+    const held = [...(this.#inHand ?? [])];
+    this.#inHand = undefined;
+    for (const message of held) {
+      message.cancel(why);
+      message.sink?.fail(why);
     }
-    return budget;
-  };
+    this.#cancelTimers();
+    for (const child of [...(this.#children ?? [])].reverse()) child.kill();
+  }
+
+  /** Ends the actor after what is in hand, within `timeoutMs`; then its children, then onStop. An actor that stops itself is not waited for. */
+  stop(timeoutMs: number): Promise<void> {
+    if (this.#state === "ended") return Promise.resolve();
+    this.#stopping ??= this.#stop(timeoutMs);
+    return currentRunning()?.actor === this ? Promise.resolve() : this.#stopping;
+  }
+
+  async #stop(timeoutMs: number): Promise<void> {
+    const started = this.#state === "running";
+    const why = failure("ActorEnded", `${this.label} was stopped`);
+    this.#state = "stopping";
+    this.#refuseWaiting(why);
+    this.#cancelTimers();
+    if (!(await this.#within(timeoutMs, (done) => this.#whenIdle(done)))) this.#letGo(why);
+    for (const child of [...(this.#children ?? [])].reverse()) await child.stop(timeoutMs);
+    const { onStop } = this.#instance ?? {};
+    if (started && onStop !== undefined) await this.#within(timeoutMs, (done) => this.#runOnStop(onStop, done));
+    this.#end("stopped", why);
+  }
+
+  #whenIdle(done: () => void): void {
+    if ((this.#inHand?.size ?? 0) === 0) done();
+    else this.#idle = done;
+  }
+
+  #runOnStop(onStop: () => unknown, done: () => void): void {
+    const run = async () => new Running(this).run(callHook, onStop, this.#instance ?? {}, 0);
+    run().then(done, (error: unknown) => {
+      this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
+      done();
+    });
+  }
+
+  /** Whether `begin` called its `done` within `timeoutMs`. */
+  #within(timeoutMs: number, begin: (done: () => void) => void): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.#host.clock.schedule(timeoutMs, () => resolve(false), true);
+      begin(() => {
+        timer.cancel();
+        resolve(true);
+      });
+    });
+  }
+
+  /** Ends the actor now: nothing is waited for, no hook runs. */
+  kill(): void {
+    this.#end("killed", failure("ActorEnded", `${this.label} was killed`));
+  }
+
+  #end(reason: ActorEnd["reason"], why: WireError, error?: WireError): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    this.#letGo(why);
+    this.#refuseWaiting(why);
+    this.#idle?.();
+    const { parent } = this;
+    if (parent !== undefined) parent.#children?.delete(this);
+    const end: ActorEnd = { address: this.#address, reason, ...(error && { error }) };
+    // The name must be free before anybody hears of the end, else a watcher that spawns again meets its own predecessor.
+    this.#host.ended(this, end);
+    for (const watcher of this.#watchers ?? []) watcher(end);
+    this.#watchers = this.#instance = undefined;
+  }
+
+  #refuseWaiting(why: WireError): void {
+    for (let message = this.#mailbox.take(); message !== undefined; message = this.#mailbox.take()) this.#refuse(message, why);
+  }
+
+  // What belongs to a life ----------------------------------------------------------------------------------------------------
+
+  /** Calls `onEnd` once when the actor ends. Answers how to take that back. */
+  watch(onEnd: (end: ActorEnd) => void): () => void {
+    (this.#watchers ??= new Set()).add(onEnd);
+    return () => this.#watchers?.delete(onEnd);
+  }
+
+  /** Calls `run` after `delayMs` unless this life ends first. */
+  addTimer(delayMs: number, run: () => void): Timer {
+    const timers = (this.#timers ??= new Set());
+    const scheduled = this.#host.clock.schedule(delayMs, () => {
+      timers.delete(timer);
+      run();
+    });
+    const timer: Timer = {
+      cancel: () => {
+        timers.delete(timer);
+        scheduled.cancel();
+      },
+    };
+    timers.add(timer);
+    return timer;
+  }
+
+  #cancelTimers(): void {
+    for (const timer of [...(this.#timers ?? [])]) timer.cancel();
+    this.#timers = undefined;
+  }
+}
+
+function runSome(cell: Cell, running: Running, nowMs: number): number {
+  return cell.runSome(running, nowMs);
+}
+
+function construct(cell: Cell): ActorHooks & object {
+  return cell.makeInstance();
+}
+
+function callHook(hook: () => unknown, instance: object): unknown {
+  return hook.call(instance);
 }

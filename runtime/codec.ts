@@ -102,7 +102,7 @@ function viewOf(name: keyof typeof views, bytes: Uint8Array<ArrayBuffer>): unkno
 
 /** One per system: MessagePack writers keep buffers, and two systems must not share them. */
 export class Codec {
-  readonly #packr = new Packr({ useRecords: false, moreTypes: false, int64AsType: "auto", useBigIntExtension: false });
+  readonly #packr = new Packr({ useRecords: false, moreTypes: false, useBigIntExtension: false });
 
   encodeFrame(envelopes: readonly Envelope[]): Uint8Array {
     const body = this.#packr.pack(envelopes);

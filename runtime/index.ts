@@ -1,5 +1,21 @@
 // The SDK: every name a user of actors needs. Other folders import runtime/ from here only.
 
+export { type ActorClass, type ActorHooks, type ActorType, defineActor, type SpawnOptions } from "./actor.ts";
+export { type Address, formatAddress } from "./address.ts";
+export type { Blobs } from "./blobs.ts";
+export type { CallOptions } from "./calls.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
+export { type ConnectOptions, connect } from "./connect.ts";
+export { type ActorContext, type ActorTimers, actorContext } from "./context.ts";
+export type { DeadLetter, DeadLetters } from "./dead-letters.ts";
+export type { ActorEnd } from "./envelope.ts";
 export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaError } from "./errors.ts";
+export type { EventLog } from "./event-log.ts";
+export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
+export type { LogLevel, LogLine, LogSink } from "./log.ts";
+export type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
+export type { Store } from "./store.ts";
+export type { Stream } from "./stream.ts";
+export type { ActorSystem, Ports, SystemStats } from "./system.ts";
+export type { Transport } from "./transport.ts";

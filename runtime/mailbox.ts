@@ -32,6 +32,11 @@ export class Mailbox<T extends Linked<T>> {
     return this.#workCount;
   }
 
+  /** Whether neither lane holds anything. */
+  get isEmpty(): boolean {
+    return this.#work === undefined && this.#control === undefined;
+  }
+
   get max(): number {
     return this.#max;
   }

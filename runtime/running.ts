@@ -8,7 +8,7 @@
 // The AsyncLocalStorage below is the one constant of this kind in the house: it holds nothing itself. Each Running names its own cell and
 // so its own system; two systems in one process do not meet in it.
 
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import type { Message } from "./message.ts";
 
 /** The part of an actor that code running in it may need. */
@@ -21,17 +21,24 @@ export interface RunningActor {
 export class Running {
   readonly actor: RunningActor;
   message: Message | undefined = undefined;
+  /** Entering a remembered scope costs a twelfth of making one (20 against 250 ns), so a Running that nobody has kept is used again. */
+  readonly #scope: AsyncResource;
 
   constructor(actor: RunningActor) {
     this.actor = actor;
+    this.#scope = storage.run(this, makeScope);
+  }
+
+  /** Runs `work` as this. */
+  run<A, B, C, R>(work: (a: A, b: B, c: C) => R, a: A, b: B, c: C): R {
+    return this.#scope.runInAsyncScope(work, undefined, a, b, c);
   }
 }
 
 const storage = new AsyncLocalStorage<Running>();
 
-/** Runs `work` as `running`. */
-export function runAs<A, B, R>(running: Running, work: (a: A, b: B) => R, a: A, b: B): R {
-  return storage.run(running, work, a, b);
+function makeScope(): AsyncResource {
+  return new AsyncResource("flotilla.actor");
 }
 
 /** Who the calling code works for; undefined outside every actor. */

@@ -15,7 +15,6 @@ import {
   cancelledBy,
   chainOf,
   deadlineOf,
-  noSuchActor,
   whyNot,
 } from "./calls.ts";
 import { copy, copyArgs, isSimple } from "./copy.ts";
@@ -23,6 +22,7 @@ import type { Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
 import { failure, failureOf, raise } from "./failure.ts";
 import { type Cancellable, Message, NEVER, type ReplySink } from "./message.ts";
+import { goneFailure } from "./refusal.ts";
 import { currentRunning } from "./running.ts";
 
 /** Chunks a producer may send before the reader has taken any. */
@@ -153,7 +153,7 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     const running = currentRunning();
     const receiver = environment.routes.find(this.#address);
     const refused = whyNot(running, this.#options);
-    if (refused !== undefined || receiver === undefined) return this.fail(refused ?? noSuchActor(this.#address));
+    if (refused !== undefined || receiver === undefined) return this.fail(refused ?? goneFailure(formatAddress(this.#address)));
     this.#copies = receiver.copies;
     this.#parent = running?.message;
     const bound = deadlineOf(environment, running, this.#options?.timeoutMs ?? NEVER);

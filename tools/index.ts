@@ -1,10 +1,27 @@
 // What an agent may do to the world, as the rest of the house sees it. Other folders import tools/ from here only.
 
 export { type Audit, type AuditEntry, type AuditFilter, type AuditRecord, MemoryAudit } from "./audit.ts";
-export { decide, type Effect, type Policy, type PolicyCall, type PolicyRule, standardPolicy, type Verdict } from "./policy.ts";
+export { type LintFinding, lintChanged } from "./lint.ts";
+export { type ToolsOptions, toolsOptions } from "./options.ts";
+export {
+  decide,
+  type Effect,
+  type Policy,
+  type PolicyCall,
+  type PolicyRule,
+  standardPolicy,
+  type Verdict,
+} from "./policy.ts";
 export { standardTools, ToolRegistry } from "./registry.ts";
 export { runTool, type ToolEnvironment } from "./run-tool.ts";
-export type { TestReport } from "./tests/report.ts";
+export {
+  detectRunners,
+  type RunnerName,
+  summaryOf,
+  type TestCounts,
+  type TestFailure,
+  type TestReport,
+} from "./tests/index.ts";
 export {
   type Caller,
   defineTool,
@@ -19,5 +36,16 @@ export {
   type ToolResult,
 } from "./tool.ts";
 export { describeTools, type ToolSchema, toolSchemas } from "./tool-schema.ts";
+export {
+  applies,
+  applyBranch,
+  type Changes,
+  changesSince,
+  cloneForAgent,
+  cloneRemote,
+  publishBranch,
+} from "./workspace/checkout.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
+export { openProcessWorkspace, type ProcessWorkspaceOptions } from "./workspace/process-workspace.ts";
+export { inspectRepository, type Repository } from "./workspace/repository.ts";
 export type { ExecOptions, ExecResult, Sandbox, Workspace } from "./workspace/workspace.ts";

@@ -66,8 +66,10 @@ function matchesTool(pattern: string, tool: string): boolean {
   return pattern.endsWith(".*") && tool.startsWith(pattern.slice(0, -1));
 }
 
-const BUILDERS = ["DEV", "DEVOPS", "DATA"];
-const JUDGES = ["QA", "REVIEWER", "ARCHITECT"];
+/** The roles a task can be given to: each ends in a commit, so each must be able to make one. */
+const BUILDERS = ["DEV", "QA", "ARCHITECT", "DEVOPS", "DATA"];
+/** Those who only judge others' work. */
+const JUDGES = ["REVIEWER"];
 
 /** Builders change their workspace and run its code, judges read and run tests, nobody reaches beyond the workspace. */
 export const standardPolicy: Policy = {

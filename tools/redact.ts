@@ -18,8 +18,11 @@ const SECRET_NAME = /token|secret|passw|api[-_]?key|private[-_]?key|access[-_]?k
 const SECRET_SHAPES: readonly (readonly [RegExp, string])[] = [
   [/([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s/?#@]+@/gi, `$1${HIDDEN}@`],
   [/\b(bearer|basic)\s+[\w+/=.~-]{8,}/gi, `$1 ${HIDDEN}`],
-  [/\b(?:sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{10,}|AKIA[A-Z0-9]{16})/g, HIDDEN],
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, HIDDEN],
+  [
+    /\b(?:sk-[\w-]{16,}|gh[pousr]_\w{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|xox[a-z]-[\w-]{10,}|AKIA[A-Z0-9]{16})/g,
+    HIDDEN,
+  ],
+  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, HIDDEN],
   [/\b([\w-]*(?:token|secret|passwd|password|api[-_]?key)["']?\s*[=:]\s*)["']?[^\s"'&,;]{4,}["']?/gi, `$1${HIDDEN}`],
 ];
 

@@ -52,7 +52,9 @@ export async function runTool(call: ToolCall, env: ToolEnvironment): Promise<Too
     outcome: ending.outcome,
     content: bounded.text,
     data: ending.data ?? {},
-    ...(ending.error && { error: { ...ending.error, message: boundText(ending.error.message, MESSAGE_MAX_BYTES).text } }),
+    ...(ending.error && {
+      error: { ...ending.error, message: boundText(ending.error.message, MESSAGE_MAX_BYTES).text },
+    }),
     durationMs: env.clock.monotonic() - started,
     bytes: bounded.bytes,
     truncated: bounded.truncated,
@@ -62,7 +64,11 @@ export async function runTool(call: ToolCall, env: ToolEnvironment): Promise<Too
 
 function unknownTool(call: ToolCall, env: ToolEnvironment): Ending {
   const names = env.registry.list().map((tool) => tool.name);
-  return refusal("unknown", "unknown-tool", `There is no tool ${shortName(call.tool)}. The tools are: ${names.join(", ")}.`);
+  return refusal(
+    "unknown",
+    "unknown-tool",
+    `There is no tool ${shortName(call.tool)}. The tools are: ${names.join(", ")}.`,
+  );
 }
 
 async function check(tool: Tool, call: ToolCall, env: ToolEnvironment): Promise<Ending> {
@@ -70,7 +76,11 @@ async function check(tool: Tool, call: ToolCall, env: ToolEnvironment): Promise<
   if (!parsed.success) return refusal("invalid", "invalid-params", explainIssues(tool, parsed.error));
   const verdict = decide({ role: call.caller.role, tool: tool.name, risk: tool.risk }, env.policy);
   if (verdict.kind === "ask") {
-    return refusal("denied", "needs-approval", `${tool.name} needs a person's approval (rule ${verdict.rule}). ${verdict.reason}`);
+    return refusal(
+      "denied",
+      "needs-approval",
+      `${tool.name} needs a person's approval (rule ${verdict.rule}). ${verdict.reason}`,
+    );
   }
   if (verdict.kind === "deny") {
     return refusal("denied", "denied", `${tool.name} is denied (rule ${verdict.rule}). ${verdict.reason}`);
@@ -117,7 +127,10 @@ async function runBounded(tool: Tool, input: unknown, call: ToolCall, env: ToolE
   try {
     const context = { workspace: env.workspace, signal: abort.signal, clock: env.clock, deadlineMs };
     const ending = await Promise.race([settle(() => tool.run(input, context), tool.name), left.promise]);
-    return stopped === undefined && ending ? ending : overtaken(stopped ?? "timeout", ending, tool.name, timeoutMs);
+    // A command given the call's own deadline may end a moment before the timer here, and is no less late for it.
+    const late = env.clock.now() >= deadlineMs ? "timeout" : undefined;
+    const why = stopped ?? late;
+    return why === undefined && ending ? ending : overtaken(why ?? "timeout", ending, tool.name, timeoutMs);
   } finally {
     timer.cancel();
     call.signal?.removeEventListener("abort", cancel);
@@ -130,7 +143,12 @@ async function settle(run: () => Promise<ToolOutput>, name: string): Promise<End
     const { success, content, data = {} } = await run();
     if (success) return { outcome: "ok", content, data };
     const firstLine = content.split("\n", 1)[0] ?? "";
-    return { outcome: "failed", content, data, error: { code: "unsuccessful", message: firstLine || `${name} failed.` } };
+    return {
+      outcome: "failed",
+      content,
+      data,
+      error: { code: "unsuccessful", message: firstLine || `${name} failed.` },
+    };
   } catch (thrown) {
     if (thrown instanceof ToolFailure) return failure(thrown);
     const message = `${name} broke: ${thrown instanceof Error ? thrown.message : String(thrown)}. This is a fault of the tool, not of the call.`;

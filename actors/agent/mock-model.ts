@@ -72,10 +72,12 @@ function addPlan(name: string, path: string, content: string, situation: Situati
   if (defines(name, path).test(content))
     return nothing(`${path} already has a function ${name}; there is nothing to add.`);
   const code = functionText(name, path);
+  const gap =
+    (content === "" || content.endsWith("\n") ? "" : "\n") + (content === "" ? "" : isPython(path) ? "\n\n" : "\n");
   const change: Record<MockVariant, readonly PlanStep[]> = {
-    clean: [{ tool: "files.append", params: { path, content: `\n\n${code}` } }],
+    clean: [{ tool: "files.append", params: { path, content: gap + code } }],
     sloppy: [
-      { tool: "files.append", params: { path, content: `\n\n\n\n${code.replace(/\n/, "  \n")}\n\n` } },
+      { tool: "files.append", params: { path, content: `\n\n${gap}${code.replace(/\n/, "  \n")}\n\n` } },
       scratchFile(name),
     ],
     // What a hurried model does: it writes the file anew from the part it remembers.

@@ -66,16 +66,7 @@ export class OpenAiModel implements Model {
     this.#url = apiAddress(options.url);
     this.#clock = options.clock;
     this.#firstTokenTimeoutMs = options.firstTokenTimeoutMs ?? FIRST_TOKEN_TIMEOUT_MS;
-    this.#client = new OpenAI({
-      baseURL: this.#url,
-      apiKey: options.apiKey ?? "none",
-      adminAPIKey: null,
-      organization: null,
-      project: null,
-      webhookSecret: null,
-      maxRetries: RETRIES_MAX,
-      logLevel: "off",
-    });
+    this.#client = makeClient(this.#url, options.apiKey ?? "none");
   }
 
   /** Rejects with a Model… error of actors/errors.ts, or Cancelled. */
@@ -158,6 +149,22 @@ export class OpenAiModel implements Model {
     const page = await this.#client.models.list({ signal, maxRetries: 0 });
     return page.data.map((model) => model.id);
   }
+}
+
+/** The package looks into the environment for whatever it is not given, and for headers always (O1). */
+function makeClient(baseURL: string, apiKey: string): OpenAI {
+  const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json", accept: "*/*" };
+  return new OpenAI({
+    baseURL,
+    apiKey,
+    adminAPIKey: null,
+    organization: null,
+    project: null,
+    webhookSecret: null,
+    maxRetries: RETRIES_MAX,
+    logLevel: "off",
+    fetch: (address, init) => fetch(address, { ...init, headers }),
+  });
 }
 
 function apiAddress(url: string): string {

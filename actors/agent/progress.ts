@@ -8,7 +8,6 @@ export type AgentProgress =
   | {
       readonly kind: "planned";
       readonly agentId: string;
-      readonly round: number;
       readonly steps: number;
       readonly reasoning: string;
     }

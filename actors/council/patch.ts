@@ -23,12 +23,14 @@ export function addedLines(diff: string): ReadonlyMap<string, ReadonlySet<number
 function parse(diff: string): StructuredPatch[] | undefined {
   try {
     const files = parsePatch(diff);
-    const readable = files.every((file) => file.hunks.length > 0 && !file.isRename && !file.isCopy);
-    return readable && files.length > 0 ? files : undefined;
+    return files.length > 0 && files.every(isReadable) ? files : undefined;
   } catch {
     return undefined;
   }
 }
+
+const isReadable = (file: StructuredPatch): boolean =>
+  pathOf(file) !== "" && file.hunks.length > 0 && !file.isRename && !file.isCopy;
 
 function pathOf(file: StructuredPatch): string {
   const name = file.isDelete ? file.oldFileName : file.newFileName;

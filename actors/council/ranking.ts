@@ -102,8 +102,8 @@ function groupEqual(candidates: readonly Candidate[]): readonly (readonly Candid
 function groupKey(candidate: Candidate): string {
   const { result, verified } = candidate;
   if (!hasChange(result)) return `unchanged ${result.agentId}`;
-  const tests = result.verification?.tests;
-  return `${verified} ${tests?.passed}/${tests?.failed}/${tests?.skipped} ${result.finalState} ${patchKey(result.diff)}`;
+  const counts = JSON.stringify(result.verification?.tests?.counts ?? null);
+  return `${verified} ${result.finalState} ${counts} ${patchKey(result.diff)}`;
 }
 
 function entryOf(member: Candidate, group: readonly Candidate[], rankOfGroup: number): RankedResult {

@@ -77,7 +77,7 @@ export function fieldOf(candidates: readonly AgentResult[], text: string): Field
   return {
     text,
     sizeMin: Math.min(...measured.map(sizeOf)),
-    skippedMin: Math.min(...reports.map((report) => report.skipped)),
+    skippedMin: Math.min(...reports.flatMap((report) => report.counts?.skipped ?? [])),
     named: candidates.some((result) => changedFiles(result).some((file) => isNamed(file.path, text))),
   };
 }
@@ -118,12 +118,17 @@ function testsPart(result: AgentResult, field: Field, reasons: string[]): number
     reasons.push("Its tests did not run to their end.");
     return 0;
   }
+  const { counts, success } = report;
+  if (counts === null) {
+    if (!success) reasons.push(`${report.runner} fails; it gives no counts.`);
+    return success ? 1 : 0;
+  }
   // A test that others run and this one skips was switched off: it counts as failing.
-  const switchedOff = Math.max(0, report.skipped - field.skippedMin);
-  const total = report.passed + report.failed + switchedOff;
-  if (report.failed > 0) reasons.push(`${report.failed} of ${total} tests fail.`);
+  const switchedOff = Math.max(0, counts.skipped - field.skippedMin);
+  const total = counts.passed + counts.failed + switchedOff;
+  if (counts.failed > 0) reasons.push(`${counts.failed} of ${total} tests fail.`);
   if (switchedOff > 0) reasons.push(`It skips ${switchedOff} tests that another candidate runs.`);
-  return total === 0 ? 0 : report.passed / total;
+  return total === 0 ? 0 : counts.passed / total;
 }
 
 function appliesPart(result: AgentResult, reasons: string[]): number {

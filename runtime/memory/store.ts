@@ -153,13 +153,14 @@ export class MemoryStore implements Store {
 
   #tell(key: string, change: Exclude<Change, { kind: "ready" }>): void {
     for (const watcher of this.#watchers) {
-      if (watcher.lagged || !matchesSubject(watcher.filter, key)) continue;
+      if (!matchesSubject(watcher.filter, key)) continue;
       // Out and in again, so that unread changes stay in the order of their revisions (ST5, M1).
       watcher.unread.delete(key);
       watcher.unread.set(key, change);
       if (watcher.unread.size > this.#unreadMax) {
         watcher.lagged = true;
         watcher.unread.clear();
+        this.#watchers.delete(watcher);
       }
       watcher.bell.ring();
     }

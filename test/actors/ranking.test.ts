@@ -81,6 +81,8 @@ describe("parts", () => {
     ["all pass", { passed: 4 }, 1],
     ["some fail", { passed: 3, failed: 1 }, 0.75],
     ["none ran", { passed: 0 }, 0],
+    ["no counts, but a yes", { counts: null }, 1],
+    ["no counts and a no", { counts: null, failed: 1 }, 0],
     ["the runner broke down", { passed: 4, completed: false }, 0],
   ])("tests: %s", (_, tests, expected) => expect(part({ tests }, "tests")).toBe(expected));
 

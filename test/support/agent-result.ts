@@ -10,12 +10,21 @@ export interface ChangedFile {
   readonly deleted?: number;
 }
 
+export interface TestPlan {
+  readonly passed?: number;
+  readonly failed?: number;
+  readonly skipped?: number;
+  readonly completed?: boolean;
+  readonly counts?: null;
+}
+
 export interface ResultPlan {
   readonly agentId?: string;
   readonly taskId?: string;
   readonly files?: readonly ChangedFile[];
   readonly verified?: boolean;
-  readonly tests?: Partial<TestReport> | null;
+  /** What its tests said; `counts: null` for a runner without counts, null for none run. */
+  readonly tests?: TestPlan | null;
   readonly lint?: readonly { path: string; line: number; message: string }[];
   readonly operations?: number;
   readonly committed?: boolean;
@@ -53,15 +62,11 @@ const operation = { tool: "files", operation: "read", success: true, durationMs:
 const finalStateOf = (verified: boolean, committed: boolean, changed: boolean): AgentResult["finalState"] =>
   !changed ? "unchanged" : !committed ? "uncommitted" : verified ? "committed" : "rejected";
 
-const testReport = (tests: Partial<TestReport> = {}): TestReport => ({
-  runner: "pytest",
-  passed: 4,
-  failed: 0,
-  skipped: 0,
-  completed: true,
-  failures: [],
-  ...tests,
-});
+function testReport(plan: TestPlan = {}): TestReport {
+  const { passed = 4, failed = 0, skipped = 0, completed = true } = plan;
+  const counts = plan.counts === null ? null : { passed, failed, skipped };
+  return { runner: "pytest", completed, success: completed && failed === 0, counts, failures: [], reason: "" };
+}
 
 function statOf(files: readonly ChangedFile[]): DiffStat {
   const stats = files.map((file) => ({ path: file.path, added: file.lines.length, deleted: file.deleted ?? 0 }));

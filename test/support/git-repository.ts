@@ -39,9 +39,12 @@ export interface RepositoryContent {
   readonly commit?: boolean;
 }
 
-/** A folder of its own under the system's temp folder; the caller removes it with `await using`. */
-export async function makeFolder(prefix = "flotilla-test-"): Promise<{ path: string } & AsyncDisposable> {
-  const path = await realpath(await mkdtemp(join(tmpdir(), prefix)));
+/** A folder of its own, by default under the system's temp folder; the caller removes it with `await using`. */
+export async function makeFolder(
+  prefix = "flotilla-test-",
+  parent = tmpdir(),
+): Promise<{ path: string } & AsyncDisposable> {
+  const path = await realpath(await mkdtemp(join(parent, prefix)));
   return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
 }
 

@@ -1,7 +1,7 @@
 // A real HTTP server that speaks the OpenAI chat protocol (streaming) and plays given replies, good and bad, in order.
 // It is no model: it answers the first request with the first play, the next with the next, and the last for ever.
 
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /** How one request is answered. Texts are streamed in pieces of a few characters. */
@@ -27,7 +27,7 @@ export type Play =
   | { readonly kind: "no-choices" };
 
 export interface SeenRequest {
-  readonly authorization: string | undefined;
+  readonly headers: IncomingHttpHeaders;
   readonly body: Readonly<Record<string, unknown>>;
 }
 
@@ -55,7 +55,7 @@ export async function startOpenAiServer(
     if (request.url === "/v1/models")
       return json(response, 200, { object: "list", data: models.map((id) => ({ id, object: "model" })) });
     if (request.url !== "/v1/chat/completions") return json(response, 404, { error: { message: "no such page" } });
-    const seen = { authorization: request.headers.authorization, body: JSON.parse(await bodyOf(request)) };
+    const seen = { headers: request.headers, body: JSON.parse(await bodyOf(request)) };
     requests.push(seen);
     response.on("close", () => {
       if (!response.writableEnded) abandoned += 1;

@@ -1,9 +1,9 @@
 // Which runners fit a checkout, from the files in it. Nothing is run.
 
 import { glob } from "node:fs/promises";
-import { join } from "node:path";
-import { npmPlan, readPackage } from "./npm-script.ts";
-import { readReport } from "./run-suite.ts";
+import { basename, join } from "node:path";
+import { readPlainFile } from "../plain-file.ts";
+import { MANIFEST_MAX_BYTES, npmPlan, readPackage } from "./npm-script.ts";
 
 /** The tool of a runner is `tests.` and its name. */
 export type RunnerName = "pytest" | "npm" | "node" | "go" | "cargo" | "make";
@@ -51,13 +51,13 @@ async function hasMakeTarget(root: string): Promise<boolean> {
 }
 
 async function textOf(root: string, name: string): Promise<string | undefined> {
-  const file = await readReport(join(root, name));
+  const file = await readPlainFile(join(root, name), MANIFEST_MAX_BYTES);
   return file.kind === "text" ? file.text : undefined;
 }
 
 async function hasFile(root: string, names: readonly string[]): Promise<boolean> {
   const patterns = names.flatMap((name) => Array.from({ length: DEPTH_MAX }, (_, depth) => "*/".repeat(depth) + name));
-  const exclude = (entry: { name: string }) => SKIPPED.test(entry.name);
-  for await (const _ of glob(patterns, { cwd: root, exclude, withFileTypes: true })) return true;
+  // Not withFileTypes: Node 24 then looks for the entries to exclude below the process's folder instead of `cwd`.
+  for await (const _ of glob(patterns, { cwd: root, exclude: (path) => SKIPPED.test(basename(path)) })) return true;
   return false;
 }

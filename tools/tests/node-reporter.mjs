@@ -20,8 +20,11 @@ async function* report(source) {
   const stderr = new Map();
   for await (const { type, data } of source) {
     if (type === "test:start") titles[data.nesting] = data.name;
-    if (type === "test:stderr")
-      stderr.set(data.file, ((stderr.get(data.file) ?? "") + data.message).slice(-STDERR_MAX));
+    if (type === "test:stderr" && data.file !== undefined) {
+      // Its file is relative here and absolute in other events.
+      const file = resolve(data.file);
+      stderr.set(file, ((stderr.get(file) ?? "") + data.message).slice(-STDERR_MAX));
+    }
     if (type !== "test:pass" && type !== "test:fail") continue;
     const error = data.details?.error;
     const failed = type === "test:fail";
@@ -32,11 +35,16 @@ async function* report(source) {
     const title = [...titles.slice(0, data.nesting), data.name].join(" > ");
     const excused = (data.skip ?? false) !== false || (data.todo ?? false) !== false;
     const outcome = excused ? "skipped" : failed ? "failed" : "passed";
-    const said = isFile(data) ? (stderr.get(data.file) ?? "") : "";
-    const message = outcome === "failed" ? `${messageOf(error)}\n${said}`.trim() : "";
-    tests.push({ name: place === "" || isFile(data) ? title : `${place}::${title}`, outcome, message });
+    const message = outcome === "failed" ? messageOf(error) : "";
+    const name = place === "" || isFile(data) ? title : `${place}::${title}`;
+    tests.push({ name, outcome, message, ...(isFile(data) ? { file: resolve(data.file) } : {}) });
   }
-  yield JSON.stringify({ tests });
+  // Only now: what a crashed file said may arrive after the event of its failure.
+  const told = tests.map(({ file, ...test }) => ({
+    ...test,
+    message: `${test.message}\n${stderr.get(file) ?? ""}`.trim(),
+  }));
+  yield JSON.stringify({ tests: told });
 }
 
 export { report as default };

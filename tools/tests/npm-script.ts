@@ -3,9 +3,12 @@
 
 import { join } from "node:path";
 import { z } from "zod";
+import { readPlainFile } from "../plain-file.ts";
 import { ToolFailure } from "../tool.ts";
 import { parseJson } from "./case-list.ts";
-import { readReport } from "./run-suite.ts";
+
+/** A manifest is written by people; one of more than this is not read. */
+export const MANIFEST_MAX_BYTES = 1024 * 1024;
 
 const packageJson = z.object({
   scripts: z.record(z.string(), z.string()).catch({}).default({}),
@@ -38,7 +41,7 @@ const TAKES_VALUE = new Set([
 
 /** The package.json of a folder; undefined when there is none. Throws ToolFailure `invalid-package` when it is not one. */
 export async function readPackage(root: string): Promise<PackageJson | undefined> {
-  const file = await readReport(join(root, "package.json"));
+  const file = await readPlainFile(join(root, "package.json"), MANIFEST_MAX_BYTES);
   if (file.kind !== "text") return undefined;
   const parsed = packageJson.safeParse(parseJson(file.text));
   if (parsed.success) return parsed.data;

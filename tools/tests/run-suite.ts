@@ -7,10 +7,10 @@
 // S3  A value from a call never becomes an option: paths go through resolveInside and may not begin with "-", filters neither.
 // S4  The runner's time ends a little before the call's, so that a run that hangs still ends in a report.
 
-import { constants } from "node:fs";
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { readPlainFile } from "../plain-file.ts";
 import { type ToolContext, ToolFailure, type ToolOutput } from "../tool.ts";
 import { resolveInside } from "../workspace/paths.ts";
 import type { ExecResult } from "../workspace/workspace.ts";
@@ -109,24 +109,18 @@ export async function withReportFolder<T>(context: ToolContext, use: (folder: st
   }
 }
 
-/** The text of a file that code under test may have written (S2), or why there is none. */
+/** The text of a report (S2), or why there is none. */
 export async function readReport(path: string): Promise<{ readonly kind: "text"; readonly text: string } | Unreadable> {
-  const unreadable = (reason: string): Unreadable => ({ kind: "unreadable", reason });
-  // O_NONBLOCK: opening a pipe nobody writes to would wait for ever.
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
-    () => undefined,
-  );
-  if (file === undefined) return unreadable("left no report: it crashed or was ended early");
-  try {
-    const { size } = await file.stat();
-    const isFile = (await file.stat()).isFile();
-    if (!isFile) return unreadable("left something that is not a file where its report belongs");
-    if (size > REPORT_MAX_BYTES) return unreadable(`wrote a report of ${size} bytes; ${REPORT_MAX_BYTES} are allowed`);
-    const buffer = Buffer.alloc(size);
-    const { bytesRead } = await file.read(buffer, 0, size, 0);
-    return { kind: "text", text: buffer.toString("utf8", 0, bytesRead) };
-  } finally {
-    await file.close();
+  const file = await readPlainFile(path, REPORT_MAX_BYTES);
+  switch (file.kind) {
+    case "text":
+      return file;
+    case "missing":
+      return { kind: "unreadable", reason: "left no report: it crashed or was ended early" };
+    case "not-a-file":
+      return { kind: "unreadable", reason: "left something that is not a file where its report belongs" };
+    case "too-large":
+      return { kind: "unreadable", reason: `wrote a report of ${file.bytes} bytes; ${REPORT_MAX_BYTES} are allowed` };
   }
 }
 

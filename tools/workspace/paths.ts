@@ -69,9 +69,11 @@ function checkedNames(path: string): readonly string[] {
 
 function flawOf(path: string): string | undefined {
   if (path === "") return 'is empty; "." is the root of the workspace';
-  if (!path.isWellFormed() || /[\p{Control}\u2028\u2029]/u.test(path)) return "holds control characters or broken Unicode";
+  if (!path.isWellFormed() || /[\p{Control}\u2028\u2029]/u.test(path))
+    return "holds control characters or broken Unicode";
   if (Buffer.byteLength(path) > PATH_MAX_BYTES) return `is longer than ${PATH_MAX_BYTES} bytes`;
-  if (path.startsWith("/") || /^~(?:\/|$)/.test(path)) return "is absolute; write it relative to the root of the workspace";
+  if (path.startsWith("/") || /^~(?:\/|$)/.test(path))
+    return "is absolute; write it relative to the root of the workspace";
   if (path.includes("\\") || /^[a-z]:/i.test(path)) return 'is a Windows path; write "/" between names and no drive';
   const longest = Math.max(...path.split("/").map((name) => Buffer.byteLength(name)));
   return longest > NAME_MAX_BYTES ? `holds a name longer than ${NAME_MAX_BYTES} bytes` : undefined;
@@ -92,7 +94,10 @@ async function followed(root: string, link: string, path: string): Promise<strin
   const real = await realpath(link).catch(() => undefined);
   if (real === undefined) {
     const target = await readlink(link).catch(() => "?");
-    throw new ToolFailure("outside-workspace", `The path ${quote(path)} leads through a link to ${quote(target)}, which is not there.`);
+    throw new ToolFailure(
+      "outside-workspace",
+      `The path ${quote(path)} leads through a link to ${quote(target)}, which is not there.`,
+    );
   }
   if (!isInside(root, real)) throw outside(path);
   return real;
@@ -101,7 +106,10 @@ async function followed(root: string, link: string, path: string): Promise<strin
 function located(root: string, absolute: string): ResolvedPath {
   const inside = relative(root, absolute);
   if (inside.split("/").some(isGitName)) {
-    throw new ToolFailure("git-internals", `The path ${quote(inside)} lies in git's own folder; use the git tools instead.`);
+    throw new ToolFailure(
+      "git-internals",
+      `The path ${quote(inside)} lies in git's own folder; use the git tools instead.`,
+    );
   }
   return { absolute, relative: inside };
 }
@@ -109,6 +117,9 @@ function located(root: string, absolute: string): ResolvedPath {
 const isInside = (root: string, real: string) => real === root || real.startsWith(`${root}/`);
 
 const outside = (path: string) =>
-  new ToolFailure("outside-workspace", `The path ${quote(path)} leads outside the workspace; only files inside it can be used.`);
+  new ToolFailure(
+    "outside-workspace",
+    `The path ${quote(path)} leads outside the workspace; only files inside it can be used.`,
+  );
 
 const quote = (path: string) => JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}…` : path);

@@ -175,10 +175,13 @@ describe("addresses and keys", () => {
     expect((await bare.complete(request())).text).toBe("ok");
   });
 
-  it("sends no key of the environment (O1)", async () => {
+  it("sends no key and no header of the environment (O1)", async () => {
     vi.stubEnv("OPENAI_API_KEY", "sk-from-the-environment");
+    vi.stubEnv("OPENAI_CUSTOM_HEADERS", "X-Secret: s3cret\nAuthorization: Bearer s3cret");
     await using played = await play([{ kind: "reply", text: "ok" }]);
     await played.model.complete(request());
-    expect(played.server.requests[0]?.authorization).toBe("Bearer none");
+    const headers = played.server.requests[0]?.headers;
+    expect(headers?.authorization).toBe("Bearer none");
+    expect(headers).not.toHaveProperty("x-secret");
   });
 });

@@ -1,0 +1,26 @@
+// The agents and their company, as the rest of the house sees them. Other folders import actors/ from here only.
+
+export type { AgentProgress } from "./agent/progress.ts";
+export type {
+  AgentLimits,
+  AgentResult,
+  AgentTask,
+  DiffStat,
+  FinalState,
+  Operation,
+  Verification,
+} from "./agent/result.ts";
+export { Agent, type AgentEvent, type AgentSetup, type ModelSpec, modelName } from "./agent-actor.ts";
+export type { Intake, Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
+export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";
+export {
+  type CouncilAgent,
+  type CouncilProgress,
+  type CouncilRequest,
+  DEFAULT_AGENT_LIMITS,
+  runCouncil,
+} from "./council/council.ts";
+export { type RankedResult, type Ranking, rank } from "./council/ranking.ts";
+export { AGENTS_MAX, agentIds, councilPolicy, type Role, roleNamed, roleNames } from "./council/roles.ts";
+export { type ScoreParts, WEIGHTS } from "./council/score-parts.ts";
+export { contentKey, type TaskContent } from "./result-cache.ts";

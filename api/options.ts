@@ -1,0 +1,161 @@
+// What the command `flotilla task` was asked, resolved once from its options and variables into a full, validated object.
+// It is not the parsing of the command line (cli.ts).
+//
+// O1  An option wins over its variable. An empty variable is as good as none.
+// O2  The model is always chosen by the user; nothing here falls back to the mock.
+// O3  The key is never an option: a command line can be read by everyone on the machine.
+
+import { isAbsolute, resolve } from "node:path";
+import { z } from "zod";
+import { fail } from "./errors.ts";
+
+/** Which model the agents talk to: an OpenAI-compatible server, or the scripted mock. */
+export type ModelChoice =
+  | { readonly kind: "openai"; readonly url: string; readonly model: string; readonly apiKey: string | undefined }
+  | { readonly kind: "mock" };
+
+export interface TaskOptions {
+  /** Absolute path of a folder, or a repository's address. */
+  readonly repo: string;
+  readonly task: string;
+  readonly role: string;
+  readonly agents: number;
+  readonly model: ModelChoice;
+  readonly timeoutMs: number;
+  /** Print one JSON object instead of text. */
+  readonly json: boolean;
+  /** Merge the winner's branch into the branch that is checked out. */
+  readonly apply: boolean;
+  /** Keep the agents' clones. */
+  readonly keep: boolean;
+}
+
+/** The options as the command line has them: text, or absent. */
+export interface TaskFlags {
+  readonly repo?: string;
+  readonly task?: string;
+  readonly role?: string;
+  readonly agents?: string;
+  readonly modelUrl?: string;
+  readonly model?: string;
+  readonly timeout?: string;
+  readonly json?: boolean;
+  readonly apply?: boolean;
+  readonly keep?: boolean;
+}
+
+const TASK_MAX_CHARACTERS = 20_000;
+const TIMEOUT_MAX_MS = 24 * 60 * 60_000;
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** "90s", "5m", "1.5h" in milliseconds; undefined when it is none of these. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/.exec(text.trim());
+  return match === null ? undefined : Math.round(Number(match[1]) * (UNITS[match[2] ?? ""] ?? 0));
+}
+
+const duration = (text: string) => parseDuration(text) ?? Number.NaN;
+const isHttp = (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+
+/** What each option must be; the message is what a user reads after "expected". */
+const SCHEMA = z.object({
+  repo: z.string("a folder or a repository's address").trim().min(1, "a folder or a repository's address"),
+  task: z
+    .string("the task in your words")
+    .trim()
+    .min(1, "the task in your words")
+    .max(TASK_MAX_CHARACTERS, `at most ${TASK_MAX_CHARACTERS} characters`),
+  role: z.string().trim().min(1, "a role such as DEV"),
+  agents: z
+    .string()
+    .regex(/^\d{1,9}$/, "a whole number of agents")
+    .transform(Number),
+  timeout: z
+    .string()
+    .transform(duration)
+    .refine((ms) => ms >= 1_000 && ms <= TIMEOUT_MAX_MS, "a duration from 1s to 24h, such as 90s, 5m or 1h"),
+  modelUrl: z
+    .string()
+    .trim()
+    .refine(isHttp, "an http:// or https:// address, such as http://127.0.0.1:8000/v1")
+    .optional(),
+  model: z.string().trim().min(1, "the name of a model").optional(),
+});
+
+/** What the user types for each of them. */
+const NAMES: Readonly<Record<string, string>> = {
+  modelUrl: "--model-url (FLOTILLA_MODEL_URL)",
+  model: "--model (FLOTILLA_MODEL)",
+};
+
+const SHOWN_MAX = 80;
+
+/** Resolves the options or throws OptionInvalid or ModelNotChosen, naming the option, its variable, what was expected and what came. */
+export function taskOptions(flags: TaskFlags, env: NodeJS.ProcessEnv = process.env): TaskOptions {
+  const given = {
+    role: "DEV",
+    agents: "3",
+    timeout: "5m",
+    ...flags,
+    modelUrl: flags.modelUrl ?? (env.FLOTILLA_MODEL_URL || undefined),
+    model: flags.model ?? (env.FLOTILLA_MODEL || undefined),
+  };
+  const parsed = SCHEMA.safeParse(given);
+  if (!parsed.success) throw optionInvalid(parsed.error.issues[0], given);
+  const { repo, task, role, agents, timeout, modelUrl, model } = parsed.data;
+  return {
+    repo: isAddress(repo) ? repo : resolve(repo),
+    task,
+    role,
+    agents,
+    model: chooseModel(modelUrl, model, flags, env.FLOTILLA_API_KEY || undefined),
+    timeoutMs: timeout,
+    json: flags.json ?? false,
+    apply: flags.apply ?? false,
+    keep: flags.keep ?? false,
+  };
+}
+
+/** "https://…", "ssh://…", "file://…" or "git@host:path": not a folder here. */
+const isAddress = (repo: string): boolean =>
+  !isAbsolute(repo) && (/^[a-z][a-z0-9+.-]*:\/\//i.test(repo) || /^[\w.-]+@[\w.-]+:/.test(repo));
+
+function optionInvalid(issue: z.core.$ZodIssue | undefined, given: Readonly<Record<string, unknown>>) {
+  const option = String(issue?.path[0] ?? "");
+  const name = NAMES[option] ?? `--${option}`;
+  const value = given[option];
+  const came = value === undefined ? "it is missing" : `got ${JSON.stringify(String(value).slice(0, SHOWN_MAX))}`;
+  return fail("OptionInvalid", `${name}: expected ${issue?.message ?? "something else"}, ${came}.`, {
+    data: { option },
+  });
+}
+
+function chooseModel(
+  url: string | undefined,
+  model: string | undefined,
+  flags: TaskFlags,
+  apiKey: string | undefined,
+): ModelChoice {
+  if (model === "mock") {
+    if (flags.modelUrl === undefined) return { kind: "mock" };
+    throw fail("OptionInvalid", "--model mock is the built-in mock and has no server: leave --model-url out.");
+  }
+  if (url !== undefined && model !== undefined) return { kind: "openai", url, model, apiKey };
+  if (url !== undefined) {
+    throw fail("OptionInvalid", `--model (FLOTILLA_MODEL): expected the name of a model on ${url}, it is missing.`);
+  }
+  if (model !== undefined) {
+    const name = JSON.stringify(model.slice(0, SHOWN_MAX));
+    throw fail(
+      "OptionInvalid",
+      `--model-url (FLOTILLA_MODEL_URL): expected the address of the server that has ${name}, it is missing.`,
+    );
+  }
+  throw fail("ModelNotChosen", MODEL_CHOICES);
+}
+
+const MODEL_CHOICES = `no model is chosen. Either name an OpenAI-compatible server and a model on it:
+  --model-url http://127.0.0.1:8000/v1 --model NAME
+  (or FLOTILLA_MODEL_URL and FLOTILLA_MODEL; a key goes into FLOTILLA_API_KEY)
+or ask for the scripted mock, which knows "Add NAME() function to PATH" and "Fix … bug in PATH" and no language model:
+  --model mock`;

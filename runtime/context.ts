@@ -1,0 +1,123 @@
+// What a running actor may do: its own handle, the signal and deadline of the message in hand, children, timers, watches, its log.
+// It is not passed around: `actorContext()` finds it wherever the actor's code runs, also after an await.
+//
+// CX1  Timers, watches and children belong to the actor and end with it; after a restart the new life sets its own.
+// CX2  Timer and watch callbacks run as messages of the actor: never beside another message (unless `concurrency` says so).
+
+import type { ActorClass, ActorType } from "./actor.ts";
+import type { Address } from "./address.ts";
+import type { Cell } from "./cell.ts";
+import type { Clock, Timer } from "./clock.ts";
+import type { ActorEnd } from "./envelope.ts";
+import { runtimeError } from "./errors.ts";
+import { failureOf } from "./failure.ts";
+import type { AnyHandle, HandleOf } from "./handle.ts";
+import type { LogLevel } from "./log.ts";
+import { NEVER } from "./message.ts";
+import type { Random } from "./random.ts";
+import { currentRunning } from "./running.ts";
+import type { ActorSystem, SpawnArgs } from "./system.ts";
+
+export interface ActorTimers {
+  /** Runs `run` once, `delayMs` from now. */
+  after(delayMs: number, run: () => unknown): Timer;
+  /** Runs `run` every `periodMs`; the next period begins when `run` has been done. */
+  every(periodMs: number, run: () => unknown): Timer;
+}
+
+export interface ActorContext {
+  readonly address: Address;
+  /** This actor's own handle. A call of it from its own method waits for itself (Deadlock); `cast` does not. */
+  readonly self: AnyHandle;
+  /** Aborts when the message in hand is cancelled or the actor ends. Outside a message: never. */
+  readonly signal: AbortSignal;
+  /** When the message in hand stops mattering, in milliseconds since the epoch; Infinity when never. */
+  readonly deadlineMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly timers: ActorTimers;
+  readonly system: ActorSystem;
+  /** As `system.spawn`, but the new actor ends with this one and may escalate to it. */
+  spawn<Class extends ActorClass>(type: ActorType<Class>, ...options: SpawnArgs<Class>): Promise<HandleOf<InstanceType<Class>>>;
+  /** Calls `onEnd` as this actor when the other one ends. */
+  watch(handle: AnyHandle, onEnd: (end: ActorEnd) => unknown): Timer;
+  /** Gives up this life: the supervisor decides what follows. */
+  fail(error: unknown): void;
+  log(level: LogLevel, message: string, data?: Readonly<Record<string, unknown>>): void;
+}
+
+/** The context of the actor whose code calls this. Throws InvalidOption outside every actor. */
+export function actorContext(): ActorContext {
+  const running = currentRunning();
+  if (running === undefined) {
+    throw runtimeError("InvalidOption", "actorContext() works only inside an actor: in its constructor, methods and callbacks");
+  }
+  return running.actor.context as ActorContext;
+}
+
+const neverAborted = (): AbortSignal => new AbortController().signal;
+
+/** What a context needs beyond its cell. */
+export interface ContextEnvironment {
+  readonly system: ActorSystem;
+  readonly random: Random;
+  spawnChild(parent: Cell, type: ActorType, options: SpawnArgs<ActorClass>[0]): Promise<AnyHandle>;
+  handleOf(address: Address): AnyHandle;
+  log(level: LogLevel, message: string, data: Readonly<Record<string, unknown>>, cell: Cell): void;
+}
+
+export function makeContext(cell: Cell, clock: Clock, environment: ContextEnvironment): ActorContext {
+  const { system } = environment;
+  return {
+    system,
+    clock,
+    random: environment.random,
+    timers: timersOf(cell),
+    get address() {
+      return cell.address;
+    },
+    get self() {
+      return environment.handleOf(cell.address);
+    },
+    get signal() {
+      return currentRunning()?.message?.signal ?? neverAborted();
+    },
+    get deadlineMs() {
+      return currentRunning()?.message?.deadlineMs ?? NEVER;
+    },
+    spawn: (type, ...[options]) => environment.spawnChild(cell, type, options) as Promise<never>,
+    watch(handle, onEnd) {
+      const unwatch = system.watch(handle, (end) => cell.signal("watch", () => onEnd(end)));
+      return { cancel: unwatch };
+    },
+    fail: (error) => cell.fail(failureOf(error, cell.type.type)),
+    log: (level, message, data = {}) => environment.log(level, message, data, cell),
+  };
+}
+
+function timersOf(cell: Cell): ActorTimers {
+  const after = (delayMs: number, run: () => unknown) => cell.addTimer(delayMs, () => cell.signal("timer", run));
+  const every = (periodMs: number, run: () => unknown): Timer => {
+    let cancelled = false;
+    let timer: Timer;
+    const again = () => {
+      if (!cancelled) timer = after(periodMs, fire);
+    };
+    const fire = async () => {
+      try {
+        await run();
+      } finally {
+        again();
+      }
+    };
+    again();
+    return {
+      cancel() {
+        cancelled = true;
+        timer.cancel();
+      },
+    };
+  };
+  return { after, every };
+}
+

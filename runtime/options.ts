@@ -1,0 +1,110 @@
+// Options as their users write them, turned once into full, checked values. An error names the option, what was expected and what came.
+// It reads no environment: the runtime is configured by code.
+
+import type { SpawnOptions } from "./actor.ts";
+import { runtimeError } from "./errors.ts";
+import type { Backoff, RestartPolicy } from "./supervisor.ts";
+
+/** How one actor lives, complete: plain data, so it can travel to another node. */
+export interface SpawnSettings {
+  readonly restart: RestartPolicy;
+  readonly escalate: boolean;
+  readonly failOnThrow: boolean;
+  readonly concurrency: number;
+  readonly reentrant: boolean;
+  readonly mailboxMax: number;
+  readonly copy: boolean;
+}
+
+const MAX_MS = 2 ** 31 - 1;
+const DEFAULT_BACKOFF: Backoff = { firstMs: 100, factor: 2, maxMs: 30_000 };
+
+export const DEFAULT_SETTINGS: SpawnSettings = {
+  restart: { maxRestarts: 0, withinMs: 60_000, backoff: DEFAULT_BACKOFF },
+  escalate: false,
+  failOnThrow: false,
+  concurrency: 1,
+  reentrant: false,
+  mailboxMax: 10_000,
+  copy: true,
+};
+
+function refuse(option: string, expected: string, got: unknown): never {
+  const shown = typeof got === "string" ? `"${got}"` : String(got);
+  throw runtimeError("InvalidOption", `option ${option}: expected ${expected}, got ${shown}`, { data: { option, expected } });
+}
+
+export function wholeNumber(option: string, value: number, min: number, max: number): number {
+  if (!Number.isInteger(value) || value < min || value > max) refuse(option, `a whole number from ${min} to ${max}`, value);
+  return value;
+}
+
+export function milliseconds(option: string, value: number, min = 0): number {
+  if (typeof value !== "number" || !(value >= min && value <= MAX_MS)) refuse(option, `${min} to ${MAX_MS} milliseconds`, value);
+  return value;
+}
+
+function flag(option: string, value: boolean): boolean {
+  if (typeof value !== "boolean") refuse(option, "true or false", value);
+  return value;
+}
+
+export function plainName(option: string, value: string): string {
+  if (typeof value !== "string" || value === "" || value.length > 80) refuse(option, "1 to 80 characters", value);
+  return value;
+}
+
+const SPAWN_OPTIONS: ReadonlySet<string> = new Set<keyof SpawnOptions>([
+  "args",
+  "name",
+  "namespace",
+  "getIfExists",
+  "restart",
+  "escalate",
+  "failOnThrow",
+  "concurrency",
+  "reentrant",
+  "mailboxMax",
+  "copy",
+  "node",
+]);
+
+function checkNames(options: SpawnOptions): void {
+  for (const option of Object.keys(options)) {
+    if (!SPAWN_OPTIONS.has(option)) refuse(`"${option}"`, `one of ${[...SPAWN_OPTIONS].join(", ")}`, "an unknown name");
+  }
+  if (options.args !== undefined && !Array.isArray(options.args)) refuse("args", "an array of constructor arguments", options.args);
+  if (options.name !== undefined) plainName("name", options.name);
+  else if (options.getIfExists || options.namespace !== undefined) refuse("name", "a name beside getIfExists or namespace", undefined);
+  if (options.namespace !== undefined) plainName("namespace", options.namespace);
+}
+
+function restartPolicy(given: SpawnOptions["restart"]): RestartPolicy {
+  if (given === undefined) return DEFAULT_SETTINGS.restart;
+  const backoff = { ...DEFAULT_BACKOFF, ...given.backoff };
+  return {
+    maxRestarts: wholeNumber("restart.maxRestarts", given.maxRestarts, 0, 1_000_000),
+    withinMs: milliseconds("restart.withinMs", given.withinMs, 1),
+    backoff: {
+      firstMs: milliseconds("restart.backoff.firstMs", backoff.firstMs),
+      factor: backoff.factor >= 1 ? backoff.factor : refuse("restart.backoff.factor", "a number from 1", backoff.factor),
+      maxMs: milliseconds("restart.backoff.maxMs", backoff.maxMs),
+    },
+  };
+}
+
+/** The settings of one spawn. Throws InvalidOption. */
+export function spawnSettings(options: SpawnOptions | undefined): SpawnSettings {
+  if (options === undefined) return DEFAULT_SETTINGS;
+  checkNames(options);
+  const { concurrency, mailboxMax, escalate, failOnThrow, reentrant, copy } = { ...DEFAULT_SETTINGS, ...options };
+  return {
+    restart: restartPolicy(options.restart),
+    escalate: flag("escalate", escalate),
+    failOnThrow: flag("failOnThrow", failOnThrow),
+    concurrency: wholeNumber("concurrency", concurrency, 1, 1_000_000),
+    reentrant: flag("reentrant", reentrant),
+    mailboxMax: wholeNumber("mailboxMax", mailboxMax, 1, 10_000_000),
+    copy: flag("copy", copy),
+  };
+}

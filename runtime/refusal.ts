@@ -1,0 +1,34 @@
+// The reasons an actor gives for not taking a message, each a failure with what the caller needs to do better.
+
+import type { ActorType } from "./actor.ts";
+import type { WireError } from "./envelope.ts";
+import { failure } from "./failure.ts";
+
+const RETRY_MAX_MS = 5_000;
+
+export function goneFailure(label: string): WireError {
+  return failure("NoSuchActor", `no actor at ${label}: it is gone or never was there`, { address: label });
+}
+
+/** `perMs`: messages the actor has handled per millisecond so far. */
+export function fullFailure(label: string, max: number, perMs: number): WireError {
+  // The time in which a tenth of the queue drains at the pace so far: soon enough to try, late enough to find room.
+  const retryAfterMs = Math.min(RETRY_MAX_MS, Math.max(1, Math.ceil(max / 10 / Math.max(perMs, 0.001))));
+  return failure("MailboxFull", `the mailbox of ${label} holds ${max} messages and takes no more`, { max, retryAfterMs });
+}
+
+export function noMethodFailure(name: string, type: ActorType): WireError {
+  const methods = [...type.methods.keys()];
+  return failure("NoSuchMethod", `there is no method ${name}; ${type.type} has ${methods.join(", ") || "none"}`, { methods });
+}
+
+export function wrongKindFailure(name: string, streamWanted: boolean): WireError {
+  const remedy = streamWanted ? "answers once; await it instead of iterating it" : "streams; iterate it with for await";
+  return failure("WrongKind", `${name} ${remedy}`);
+}
+
+/** `chain`: links of the messages that wait, outermost first ("counter/17@north#3"). */
+export function deadlockFailure(chain: readonly string[], label: string): WireError {
+  const path = [...chain.map((link) => link.slice(0, link.lastIndexOf("#"))), label];
+  return failure("Deadlock", `actors wait for each other: ${path.join(" → ")}`, { path });
+}

@@ -1,0 +1,501 @@
+// The git tools against real repositories: what they answer, what they refuse, and that none of the ways in which a hostile checkout
+// makes git run a program works through them.
+
+import { existsSync } from "node:fs";
+import { appendFile, chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { systemClock, systemRandom } from "../../runtime/index.ts";
+import { isBranchName, isRevision, refusedKeys } from "../../tools/git/hardening.ts";
+import { gitTools } from "../../tools/git/index.ts";
+import { parseLog, parseNumstat, parseStatus } from "../../tools/git/parse.ts";
+import { openProcessWorkspace, ToolFailure, type ToolOutput } from "../../tools/index.ts";
+import { makeRepository, type TestRepository } from "../support/git-repository.ts";
+
+/** Calls one git tool on a repository, outside any sandbox: what is refused here is refused by the tools themselves. */
+async function call(
+  repository: TestRepository,
+  name: string,
+  params: Record<string, unknown> = {},
+): Promise<ToolOutput> {
+  const tool = gitTools.find((known) => known.name === `git.${name}`);
+  if (tool === undefined) throw new Error(`no tool git.${name}`);
+  const workspace = await openProcessWorkspace({
+    root: repository.path,
+    sandbox: "none",
+    clock: systemClock,
+    random: systemRandom,
+  });
+  try {
+    const deadlineMs = systemClock.now() + tool.timeoutMs;
+    const context = { workspace, signal: new AbortController().signal, clock: systemClock, deadlineMs };
+    return await tool.run(tool.input.parse(params), context);
+  } finally {
+    await workspace.close();
+  }
+}
+
+const files = { "a.txt": "one\ntwo\n", "dir/b c.txt": "b\n" };
+
+describe("the ten tools", () => {
+  test("status, add, commit, log and diff tell one story", async () => {
+    await using repository = await makeRepository({ files });
+    const first = await repository.head();
+    await repository.write({ "a.txt": "one\nzwei\n", "-odd ü\n.txt": "x\n" });
+    expect((await call(repository, "status")).data).toMatchObject({
+      head: first,
+      branch: "main",
+      entries: [
+        { path: "a.txt", kind: "changed", index: ".", worktree: "M" },
+        { path: "-odd ü\n.txt", kind: "untracked" },
+      ],
+    });
+    const diff = await call(repository, "diff");
+    expect(diff.content).toContain("-two\n+zwei");
+    expect(diff.data).toEqual({ files: [{ path: "a.txt", added: 1, deleted: 1, binary: false }] });
+    await expect(call(repository, "commit", { message: "Early" })).rejects.toMatchObject({ code: "nothing-to-commit" });
+    expect((await call(repository, "add", { paths: ["a.txt"] })).data).toEqual({ staged: ["a.txt"] });
+    const message = "# Not a comment\n\n--amend\n$(touch x)";
+    const committed = await call(repository, "commit", { message });
+    expect(committed.data).toEqual({ commit: await repository.head(), files: ["a.txt"] });
+    const log = await call(repository, "log", { maxCount: 1, paths: ["a.txt"] });
+    expect(log.data?.["commits"]).toMatchObject([
+      {
+        commit: await repository.head(),
+        parents: [first],
+        author: "Flotilla agent",
+        email: "agent@flotilla.invalid",
+        message,
+      },
+    ]);
+    expect((await call(repository, "diff", { from: "HEAD~1", to: "HEAD" })).data).toEqual(diff.data);
+    expect((await call(repository, "diff", { staged: true })).content).toBe("No differences.");
+  });
+
+  test("the identity of a commit is the clone's own, never the user's", async () => {
+    await using repository = await makeRepository({ files });
+    await repository.git("config", "user.name", "Flotilla agent dev-1");
+    await repository.git("config", "user.email", "dev-1@flotilla.invalid");
+    await repository.write({ n: "n\n" });
+    await call(repository, "add", { paths: ["n"] });
+    await call(repository, "commit", { message: "n" });
+    expect(await repository.git("log", "-1", "--format=%an <%ae> %cn <%ce>")).toBe(
+      "Flotilla agent dev-1 <dev-1@flotilla.invalid> Flotilla agent dev-1 <dev-1@flotilla.invalid>",
+    );
+  });
+
+  test("branch and checkout make, list, switch and restore", async () => {
+    await using repository = await makeRepository({ files });
+    const head = await repository.head();
+    expect((await call(repository, "branch", { create: "topic/x" })).data).toEqual({
+      branches: [
+        { name: "main", commit: head, current: true },
+        { name: "topic/x", commit: head, current: false },
+      ],
+    });
+    expect((await call(repository, "checkout", { ref: "topic/x" })).data).toEqual({ branch: "topic/x", head });
+    expect((await call(repository, "checkout", { create: "other" })).data).toEqual({ branch: "other", head });
+    expect((await call(repository, "checkout", { ref: head })).data).toEqual({ branch: null, head });
+    await repository.write({ "a.txt": "spoilt" });
+    await call(repository, "checkout", { paths: ["a.txt"] });
+    expect(await readFile(join(repository.path, "a.txt"), "utf8")).toBe(files["a.txt"]);
+  });
+
+  test("add stages deletions and folders, and refuses ignored files", async () => {
+    await using repository = await makeRepository({ files: { ...files, ".gitignore": "*.log\n" } });
+    await repository.git("rm", "-q", "--cached", "a.txt");
+    await repository.write({ "dir/new": "n", "x.log": "x" });
+    expect((await call(repository, "add", { paths: ["dir"] })).data).toEqual({ staged: ["a.txt", "dir/new"] });
+    await expect(call(repository, "add", { paths: ["x.log"] })).rejects.toMatchObject({ code: "git-failed" });
+  });
+
+  test("push and pull go to a configured remote by name, and never force", async () => {
+    await using far = await makeRepository({ files });
+    await far.git("checkout", "-q", "--detach");
+    await using repository = await makeRepository({ files: { z: "z" } });
+    await repository.git("remote", "add", "origin", far.path);
+    await expect(call(repository, "push", { remote: "origin", branch: "main" })).rejects.toThrow(
+      /rejected|fetch first|non-fast-forward/,
+    );
+    await repository.git("fetch", "-q", "origin");
+    await repository.git("reset", "-q", "--hard", "origin/main");
+    await repository.git("commit", "-q", "--allow-empty", "-m", "More");
+    await call(repository, "push", { remote: "origin", branch: "main" });
+    expect(await far.git("rev-parse", "main")).toBe(await repository.head());
+    await repository.git("reset", "-q", "--hard", "HEAD~1");
+    expect((await call(repository, "pull", { remote: "origin", branch: "main" })).data).toMatchObject({
+      head: await far.git("rev-parse", "main"),
+    });
+    await expect(call(repository, "pull", { remote: "nowhere", branch: "main" })).rejects.toMatchObject({
+      code: "no-such-remote",
+    });
+  });
+
+  test("clone takes a repository of the workspace, and no other path or protocol", async () => {
+    await using repository = await makeRepository({ files });
+    await repository.git("clone", "-q", ".", "inner");
+    await call(repository, "clone", { address: "inner", folder: "copy", depth: 1 });
+    expect(await readFile(join(repository.path, "copy/a.txt"), "utf8")).toBe(files["a.txt"]);
+    for (const address of [
+      "ext::sh -c id",
+      "file:///etc",
+      "http://x/y",
+      "-u/x",
+      "git@-oProxyCommand=x:y",
+      "--upload-pack=x",
+      "../up",
+      "/etc",
+    ]) {
+      await expect(call(repository, "clone", { address, folder: "no" }), address).rejects.toBeInstanceOf(ToolFailure);
+    }
+    for (const folder of [".git/x", "../x", "/tmp/x"]) {
+      await expect(call(repository, "clone", { address: "inner", folder }), folder).rejects.toBeInstanceOf(ToolFailure);
+    }
+  });
+
+  test("a folder without a repository is not taken for the repository around it", async () => {
+    await using repository = await makeRepository({ files });
+    await expect(call({ ...repository, path: join(repository.path, "dir") }, "status")).rejects.toMatchObject({
+      code: "not-a-repository",
+    });
+  });
+
+  test("works in a repository without commits", async () => {
+    await using repository = await makeRepository({ files, commit: false });
+    expect((await call(repository, "status")).data).toMatchObject({ head: null, branch: "main" });
+    await call(repository, "add", { paths: ["."] });
+    expect((await call(repository, "commit", { message: "First" })).success).toBe(true);
+  });
+
+  test("a lock left by a call that was ended does not block the next", async () => {
+    await using repository = await makeRepository({ files });
+    const hang = join(repository.path, "../hang.sh");
+    const tool = gitTools.find(({ name }) => name === "git.add");
+    if (tool === undefined) throw new Error("no tool git.add");
+    const workspace = await openProcessWorkspace({
+      root: repository.path,
+      sandbox: "none",
+      clock: systemClock,
+      random: systemRandom,
+    });
+    await writeFile(join(repository.path, ".git/index.lock"), hang);
+    const context = {
+      workspace,
+      signal: AbortSignal.abort(),
+      clock: systemClock,
+      deadlineMs: systemClock.now() + 1_000,
+    };
+    await expect(tool.run(tool.input.parse({ paths: ["a.txt"] }), context)).rejects.toMatchObject({
+      code: "git-failed",
+    });
+    await workspace.close();
+    expect((await call(repository, "add", { paths: ["a.txt"] })).success).toBe(true);
+  });
+});
+
+describe("what a model writes never becomes an option", () => {
+  const bad = [
+    "--force",
+    "-f",
+    "",
+    "a..b",
+    "a b",
+    "a~1:",
+    "x.lock",
+    ".x",
+    "a/.b",
+    "a//b",
+    "@{u}",
+    "a\nb",
+    "a\\b",
+    "HEAD:x",
+    "refs/heads/x:y",
+    "a".repeat(300),
+  ];
+
+  test("names that are no names are refused before anything runs", () => {
+    for (const text of bad) {
+      expect(isBranchName(text), text).toBe(false);
+      expect(isRevision(text), text).toBe(false);
+      const push = gitTools.find(({ name }) => name === "git.push");
+      expect(push?.input.safeParse({ remote: "origin", branch: text }).success, text).toBe(false);
+      expect(push?.input.safeParse({ remote: text, branch: "main" }).success && text !== "a..b", text).toBe(false);
+    }
+    for (const text of ["main", "feature/x-1", "v1.2", "ü"]) expect(isBranchName(text), text).toBe(true);
+    for (const text of ["HEAD", "HEAD~2^2", "main^", "origin/main", "0123abc"])
+      expect(isRevision(text), text).toBe(true);
+  });
+
+  test("whatever isBranchName takes, git takes", async () => {
+    await using repository = await makeRepository({ files: {} });
+    const part = fc.constantFrom(
+      "a",
+      ".",
+      "-",
+      "@",
+      "{",
+      "/",
+      ".lock",
+      "~",
+      "^",
+      "HEAD",
+      "é",
+      " ",
+      "*",
+      "\\",
+      "\u0085",
+      "\u200b",
+    );
+    const names = fc
+      .sample(
+        fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join("")),
+        400,
+      )
+      .filter(isBranchName);
+    for (const name of names.slice(0, 60)) {
+      await expect(repository.git("check-ref-format", "--branch", name), JSON.stringify(name)).resolves.toBe(name);
+    }
+  });
+
+  test("an empty message and parameters nobody knows are refused", () => {
+    const commit = gitTools.find(({ name }) => name === "git.commit");
+    for (const params of [{ message: "" }, { message: " \n\t" }, { message: "x", amend: true }, {}]) {
+      expect(commit?.input.safeParse(params).success).toBe(false);
+    }
+  });
+
+  test("paths of git's own folder and outside are refused by every tool that takes paths", async () => {
+    await using repository = await makeRepository({ files });
+    for (const path of [".git/config", "../x", "/etc/passwd", ".GIT/hooks"]) {
+      for (const name of ["add", "diff", "log", "checkout"]) {
+        await expect(call(repository, name, { paths: [path] }), `${name} ${path}`).rejects.toBeInstanceOf(ToolFailure);
+      }
+    }
+    // Literal names, not patterns.
+    await expect(call(repository, "add", { paths: [":(top)*"] })).rejects.toMatchObject({ code: "git-failed" });
+  });
+});
+
+describe("a hostile checkout runs nothing", () => {
+  /** Every way here runs `bait` through plain git on a plain call; `tools/` must not. */
+  const configured: Record<string, (bait: string) => readonly (readonly [string, string])[]> = {
+    "file-system monitor": (bait) => [["core.fsmonitor", bait]],
+    "hooks folder": (bait) => [["core.hooksPath", `${bait}-hooks`]],
+    "clean and smudge filter": (bait) => [
+      ["filter.x.clean", bait],
+      ["filter.x.smudge", bait],
+    ],
+    "filter process": (bait) => [
+      ["filter.x.process", bait],
+      ["filter.x.required", "true"],
+    ],
+    "external diff": (bait) => [["diff.external", bait]],
+    "diff driver": (bait) => [
+      ["diff.x.command", bait],
+      ["diff.x.textconv", bait],
+    ],
+    "merge driver": (bait) => [["merge.x.driver", bait]],
+    alias: (bait) => [
+      ["alias.status", `!${bait}`],
+      ["alias.st", `!${bait}`],
+    ],
+    pager: (bait) => [
+      ["core.pager", bait],
+      ["pager.status", bait],
+      ["pager.log", bait],
+    ],
+    editor: (bait) => [
+      ["core.editor", bait],
+      ["sequence.editor", bait],
+    ],
+    signing: (bait) => [
+      ["gpg.program", bait],
+      ["commit.gpgSign", "true"],
+      ["log.showSignature", "true"],
+    ],
+    "ssh command": (bait) => [
+      ["core.sshCommand", bait],
+      ["remote.origin.url", "ssh://localhost/x"],
+    ],
+    "upload and receive pack": (bait) => [
+      ["remote.origin.url", "."],
+      ["remote.origin.uploadpack", bait],
+      ["remote.origin.receivepack", bait],
+    ],
+    "remote helper": (bait) => [
+      ["remote.origin.url", `ext::${bait}`],
+      ["protocol.ext.allow", "always"],
+    ],
+    "credential helper": (bait) => [
+      ["credential.helper", `!${bait}`],
+      ["core.askPass", bait],
+    ],
+    "alternate refs": (bait) => [["core.alternateRefsCommand", bait]],
+    "worktree elsewhere": () => [["core.worktree", "/"]],
+  };
+
+  const calls: readonly (readonly [string, Record<string, unknown>])[] = [
+    ["status", {}],
+    ["log", {}],
+    ["diff", {}],
+    ["diff", { from: "HEAD~1", to: "HEAD" }],
+    ["branch", {}],
+    ["checkout", { create: "b" }],
+    ["checkout", { paths: ["a.txt"] }],
+    ["add", { paths: ["a.txt"] }],
+    ["commit", { message: "m" }],
+    ["push", { remote: "origin", branch: "main" }],
+    ["pull", { remote: "origin", branch: "main" }],
+  ];
+
+  async function prey(): Promise<{ repository: TestRepository; bait: string; sprung: () => boolean }> {
+    const repository = await makeRepository({ files: { ...files, ".gitattributes": "* filter=x diff=x merge=x\n" } });
+    await repository.git("commit", "-q", "--allow-empty", "-m", "Second");
+    const bait = join(repository.path, "bait.sh");
+    const mark = join(repository.path, "SPRUNG");
+    await writeFile(bait, `#!/bin/sh\ntouch '${mark}'\ncat\n`);
+    await mkdir(`${bait}-hooks`);
+    for (const hook of [
+      "pre-commit",
+      "post-commit",
+      "post-checkout",
+      "reference-transaction",
+      "commit-msg",
+      "pre-push",
+      "post-index-change",
+      "prepare-commit-msg",
+    ]) {
+      await writeFile(join(`${bait}-hooks`, hook), `#!/bin/sh\ntouch '${mark}'\n`);
+      await chmod(join(`${bait}-hooks`, hook), 0o755);
+    }
+    await chmod(bait, 0o755);
+    await repository.write({ "a.txt": "changed\n" });
+    return { repository, bait, sprung: () => existsSync(mark) };
+  }
+
+  test.each(Object.entries(configured))("%s", { timeout: 60_000 }, async (_title, keys) => {
+    const { repository, bait, sprung } = await prey();
+    await using _repository = repository;
+    for (const [key, value] of keys(bait)) await repository.git("config", key, value);
+    for (const [name, params] of calls.slice(0, 4))
+      await call(repository, name, params).catch((error: unknown) => expect(error).toBeInstanceOf(ToolFailure));
+    for (const [name, params] of calls.slice(4))
+      await call(repository, name, params).catch((error: unknown) => expect(error).toBeInstanceOf(ToolFailure));
+    expect(sprung()).toBe(false);
+  });
+
+  test("the traps are real: plain git falls into those that need no network", async () => {
+    for (const title of ["file-system monitor", "clean and smudge filter", "hooks folder"]) {
+      const { repository, bait, sprung } = await prey();
+      await using _repository = repository;
+      for (const [key, value] of configured[title]?.(bait) ?? []) await repository.git("config", key, value);
+      await repository.git("status");
+      await repository.git("add", "a.txt").catch(() => undefined);
+      await repository.git("commit", "-q", "-m", "x").catch(() => undefined);
+      expect(sprung(), title).toBe(true);
+    }
+  });
+
+  test("hooks in the usual folder", async () => {
+    const { repository, bait, sprung } = await prey();
+    await using _repository = repository;
+    await mkdir(join(repository.path, ".git/hooks"), { recursive: true });
+    for (const hook of ["pre-commit", "post-commit", "post-checkout", "reference-transaction", "post-index-change"]) {
+      await writeFile(join(repository.path, ".git/hooks", hook), await readFile(join(`${bait}-hooks`, "pre-commit")));
+      await chmod(join(repository.path, ".git/hooks", hook), 0o755);
+    }
+    await call(repository, "checkout", { create: "b" });
+    await call(repository, "add", { paths: ["a.txt"] });
+    await call(repository, "commit", { message: "m" });
+    expect(sprung()).toBe(false);
+  });
+
+  test("a file included by the configuration", async () => {
+    const { repository, bait, sprung } = await prey();
+    await using _repository = repository;
+    await repository.write({ "inc.cfg": `[core]\n\tfsmonitor = ${bait}\n` });
+    for (const key of ["[include]", '[includeIf "gitdir:/**"]']) {
+      await appendFile(join(repository.path, ".git/config"), `${key}\n\tpath = ../inc.cfg\n`);
+      await expect(call(repository, "status")).rejects.toMatchObject({
+        code: "hostile-config",
+        message: expect.stringContaining("include"),
+      });
+    }
+    expect(sprung()).toBe(false);
+  });
+
+  test("a second configuration for work trees", async () => {
+    const { repository, bait, sprung } = await prey();
+    await using _repository = repository;
+    await repository.git("config", "extensions.worktreeConfig", "true");
+    await repository.git("config", "--worktree", "filter.x.clean", bait);
+    await expect(call(repository, "add", { paths: ["a.txt"] })).rejects.toMatchObject({ code: "hostile-config" });
+    expect(sprung()).toBe(false);
+  });
+
+  test("a submodule with a configuration of its own", async () => {
+    const { repository, bait, sprung } = await prey();
+    await using _repository = repository;
+    const inner = join(repository.path, "sub");
+    await repository.git("init", "-q", "sub");
+    await repository.git("-C", "sub", "commit", "-q", "--allow-empty", "-m", "s");
+    await repository.git("add", "sub");
+    await repository.git("commit", "-q", "-m", "sub");
+    await repository.git("-C", "sub", "config", "core.fsmonitor", bait);
+    await repository.git("-C", "sub", "config", "filter.x.clean", bait);
+    await writeFile(join(inner, ".gitattributes"), "* filter=x\n");
+    for (const [name, params] of [...calls.slice(0, 9), ["add", { paths: ["."] }] as const]) {
+      await call(repository, name, params).catch((error: unknown) => expect(error).toBeInstanceOf(ToolFailure));
+    }
+    expect(sprung()).toBe(false);
+  });
+
+  test("a bare repository inside the tree", async () => {
+    const { repository, bait, sprung } = await prey();
+    await using _repository = repository;
+    await repository.git("init", "-q", "--bare", "dir/bare");
+    await appendFile(join(repository.path, "dir/bare/config"), `[core]\n\tfsmonitor = ${bait}\n\tworktree = .\n`);
+    await expect(call({ ...repository, path: join(repository.path, "dir/bare") }, "status")).rejects.toBeInstanceOf(
+      ToolFailure,
+    );
+    expect(sprung()).toBe(false);
+  });
+
+  test("keys nobody knows are refused, whatever their case", () => {
+    expect(refusedKeys(["core.bare", "user.name", "remote.origin.url", "branch.a.b.merge"])).toEqual([]);
+    const hostile = [
+      "core.fsmonitor",
+      "include.path",
+      "remote.o.vcs",
+      "url.x.insteadof",
+      "submodule.s.update",
+      "user.signingkey",
+      "core.worktree",
+    ];
+    expect(refusedKeys(hostile)).toEqual(hostile);
+  });
+});
+
+describe("parsing", () => {
+  test("reads git's machine formats, odd names included", () => {
+    const status = "# branch.oid (initial)\0# branch.head (detached)\0u UU N... 1 2 3 4 a b c x y\0? n\n.txt\0";
+    expect(parseStatus(status)).toEqual({
+      head: null,
+      branch: null,
+      entries: [
+        { path: "x y", kind: "conflicted", index: "U", worktree: "U" },
+        { path: "n\n.txt", kind: "untracked", index: "?", worktree: "?" },
+      ],
+    });
+    expect(parseNumstat("1\t2\ta\tb\0-\t-\tbin\0")).toEqual([
+      { path: "a\tb", added: 1, deleted: 2, binary: false },
+      { path: "bin", added: 0, deleted: 0, binary: true },
+    ]);
+    expect(parseLog("")).toEqual([]);
+  });
+
+  test("never throws, whatever it is given", () => {
+    fc.assert(fc.property(fc.string(), (text) => void [parseStatus(text), parseLog(text), parseNumstat(text)]));
+  });
+});

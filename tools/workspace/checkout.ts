@@ -1,0 +1,254 @@
+// The agents' clones of the user's repository: clone, read what an agent did, publish, apply. Runs on the host, for the task
+// command; agents use the git tools. What may be cloned is repository.ts.
+//
+// K3  Until `applyBranch`, the user's repository gains objects and one new branch and loses or changes nothing: not its work
+//     tree, index, HEAD, other refs, configuration or reflogs.
+// K4  A clone has no remotes, no hooks, one branch, and a configuration written here.
+
+import { appendFile, lstat, mkdir, readFile, realpath } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { fail } from "../errors.ts";
+import { type FileStat, isBranchName, isCommitHash, parseList, parseNumstat } from "../git/index.ts";
+import { complaint, initBorrowing, must, openView, ownGit, userGit } from "./host-git.ts";
+import { inspectRepository, isAddress, named } from "./repository.ts";
+
+export interface CloneRequest {
+  /** Work tree of the repository to clone. */
+  readonly source: string;
+  /** Folder to make; its parent exists. */
+  readonly into: string;
+  readonly commit: string;
+  /** Branch the clone stands on. Default `agent`. */
+  readonly branch?: string;
+  /** Who commits in the clone. */
+  readonly author?: { readonly name: string; readonly email: string };
+}
+
+/** An agent's own clone, standing on `commit`, that borrows the source's objects (K4). Resolves with its real path. */
+export async function cloneForAgent({ source, into, commit, branch = "agent", author }: CloneRequest): Promise<string> {
+  refuseOdd(commit, branch);
+  const { objects, shallow } = await storeOf(source);
+  await mkdir(into, { recursive: true });
+  const path = await realpath(into);
+  await initBorrowing(path, [objects], commit, [`--initial-branch=${branch}`]);
+  await mkdir(join(path, ".git/hooks"), { recursive: true });
+  if (shallow !== undefined) await appendFile(join(path, ".git/shallow"), shallow);
+  for (const [key, value] of Object.entries(author ?? {})) {
+    await must(ownGit(["config", "--local", `user.${key}`, value], { cwd: path }), "name the agent");
+  }
+  await must(ownGit(["reset", "--quiet", "--hard", commit, "--"], { cwd: path }), `check out ${commit.slice(0, 12)}`);
+  return path;
+}
+
+function refuseOdd(commit: string, branch?: string): void {
+  if (!isCommitHash(commit)) throw fail("GitFailed", `${JSON.stringify(commit)} is not a full commit hash.`);
+  if (branch !== undefined && !isBranchName(branch))
+    throw fail("GitFailed", `${JSON.stringify(branch)} is not a branch name git allows.`);
+}
+
+/** Where a trusted repository keeps its objects, and the ends of its history when it is shallow. */
+async function storeOf(source: string): Promise<{ readonly objects: string; readonly shallow: string | undefined }> {
+  const ask = ["rev-parse", "--path-format=absolute", "--git-path", "objects", "--git-path", "shallow"];
+  const [objects = "", shallow = ""] = (await must(userGit(ask, { cwd: source }), `read ${source}`)).trim().split("\n");
+  return { objects, shallow: await readFile(shallow, "utf8").catch(() => undefined) };
+}
+
+const CLONE_TIMEOUT_MS = 600_000;
+
+export interface CloneRemoteRequest {
+  readonly url: string;
+  /** Folder to make. */
+  readonly into: string;
+  readonly depth?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Clones an address with the user's own credentials, never asking for one. Throws CloneFailed. */
+export async function cloneRemote({ url, into, depth, signal }: CloneRemoteRequest): Promise<string> {
+  if (!isAddress(url))
+    throw fail(
+      "CloneFailed",
+      `${JSON.stringify(url)} is not an address that can be cloned: use https://, ssh://, file:// or user@host:path.`,
+    );
+  await mkdir(into, { recursive: true });
+  const shallow = depth === undefined ? [] : [`--depth=${depth}`];
+  const flags = ["--quiet", "--template=", "--no-local", "--no-recurse-submodules", ...shallow];
+  const result = await userGit(["clone", ...flags, "--", url, "."], { cwd: into, signal, timeoutMs: CLONE_TIMEOUT_MS });
+  if (result.exitCode === 0) return await realpath(into);
+  const why = result.timedOut
+    ? "it took longer than 10 minutes"
+    : result.cancelled
+      ? "it was cancelled"
+      : complaint(result.stderr);
+  throw fail(
+    "CloneFailed",
+    `Could not clone ${complaint(url)}: ${why}. Check the address, the network and your credentials.`,
+  );
+}
+
+export interface WhitespaceError {
+  readonly path: string;
+  readonly line: number;
+  readonly message: string;
+}
+
+export interface Changes {
+  /** Unified diff; "" when the two commits hold the same files. */
+  readonly diff: string;
+  /** Whether the middle of a very long diff was cut. */
+  readonly truncated: boolean;
+  readonly diffStat: { readonly files: readonly FileStat[]; readonly added: number; readonly deleted: number };
+  /** Trailing blanks, blank lines at the end, leftover conflict markers. */
+  readonly whitespaceErrors: readonly WhitespaceError[];
+}
+
+const DIFF = [
+  "diff",
+  "--no-ext-diff",
+  "--no-textconv",
+  "--no-color",
+  "--no-renames",
+  "--ignore-submodules=all",
+] as const;
+
+/** What `commit` in an agent's clone changed since `base`. The clone is not trusted (K2). */
+export async function changesSince({
+  clone,
+  base,
+  commit,
+}: {
+  clone: string;
+  base: string;
+  commit: string;
+}): Promise<Changes> {
+  for (const hash of [base, commit]) refuseOdd(hash);
+  await using view = await openView([objectsOfClone(clone)], commit);
+  const what = `read what changed since ${base.slice(0, 12)}`;
+  const patch = view.git([...DIFF, base, commit, "--"]);
+  const numbers = view.git([...DIFF, "--numstat", "-z", base, commit, "--"]);
+  const checks = view.git([...DIFF, "--check", base, commit, "--"]);
+  const files = parseNumstat(await must(numbers, what));
+  const sum = (key: "added" | "deleted") => files.reduce((total, file) => total + file[key], 0);
+  const diff = await must(patch, what);
+  const diffStat = { files, added: sum("added"), deleted: sum("deleted") };
+  return { diff, truncated: (await patch).truncated, diffStat, whitespaceErrors: parseCheck((await checks).stdout) };
+}
+
+const objectsOfClone = (clone: string) => join(resolve(clone), ".git/objects");
+
+/** `path:line: message.` lines of `git diff --check`; the offending lines between them begin with a plus. */
+function parseCheck(output: string): readonly WhitespaceError[] {
+  return output.split("\n").flatMap((text) => {
+    const [, path, line, message] = /^([^+].*?):(\d+): (.+?)\.?$/.exec(text) ?? [];
+    return path === undefined || line === undefined || message === undefined
+      ? []
+      : [{ path, line: Number(line), message }];
+  });
+}
+
+/** Whether `commit` of a clone merges into `onto` of the source without a conflict; the files in conflict otherwise. */
+export async function applies(request: { source: string; clone: string; onto: string; commit: string }) {
+  const { source, clone, onto, commit } = request;
+  for (const hash of [onto, commit]) refuseOdd(hash);
+  const { objects, shallow } = await storeOf(source);
+  await using view = await openView([objectsOfClone(clone), objects], commit, shallow);
+  const merged = await view.git(["merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", onto, commit]);
+  if (merged.exitCode === 0) return { applies: true, conflicts: [] as readonly string[] };
+  // 1 is a conflict: the tree's hash, then the files. Anything else is a history that cannot be merged at all.
+  return { applies: false, conflicts: merged.exitCode === 1 ? parseList(merged.stdout).slice(1) : [] };
+}
+
+/**
+ * Brings a clone's commit into the source as a new branch (K3); again with the same commit does nothing. Throws BranchExists when
+ * the branch stands elsewhere.
+ */
+export async function publishBranch(request: {
+  source: string;
+  clone: string;
+  commit: string;
+  branch: string;
+}): Promise<void> {
+  const { source, clone, commit, branch } = request;
+  refuseOdd(commit, branch);
+  const ref = `refs/heads/${branch}`;
+  const there = await userGit(["rev-parse", "--verify", "--quiet", ref], { cwd: source });
+  if (there.stdout.trim() === commit) return;
+  if (there.exitCode === 0) {
+    throw fail(
+      "BranchExists",
+      `The branch ${branch} exists already at ${there.stdout.slice(0, 12)}: delete or rename it.`,
+    );
+  }
+  const { objects, shallow } = await storeOf(source);
+  await using view = await openView([objectsOfClone(clone), objects], commit, shallow);
+  await must(view.git(["update-ref", "refs/heads/publish", commit]), `read the commit ${commit.slice(0, 12)}`);
+  // Objects from an agent's clone are checked: a crafted tree must not reach a repository somebody will check out.
+  const overrides = ["-c", "fetch.fsckObjects=true", "-c", "core.logAllRefUpdates=false"];
+  const flags = [
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-recurse-submodules",
+    "--no-prune",
+    "--no-auto-maintenance",
+  ];
+  await must(
+    userGit([...overrides, "fetch", ...flags, "--", view.gitDir, `refs/heads/publish:${ref}`], { cwd: source }),
+    `make the branch ${branch}`,
+  );
+}
+
+/**
+ * Merges a branch into the one checked out. Throws RepoDirty, MergeConflict (naming the files) or GitFailed; then everything is as
+ * it was. Resolves with the commit the branch stands on now.
+ */
+export async function applyBranch({ source, branch }: { source: string; branch: string }): Promise<string> {
+  if (!isBranchName(branch)) throw fail("GitFailed", `${JSON.stringify(branch)} is not a branch name git allows.`);
+  const repository = await inspectRepository(source);
+  if (repository.kind === "remote")
+    throw fail("GitFailed", `${source} is an address: a branch is applied to a work tree.`);
+  const { path } = repository;
+  const call = { cwd: path };
+  const ref = `refs/heads/${branch}`;
+  await refuseOverwrite(path, ref);
+  const flags = ["--quiet", "--no-edit", "--no-verify", "--no-autostash", "--no-stat", "--no-squash", "--commit"];
+  const merged = await userGit(["merge", ...flags, "-m", `Merge branch '${branch}'`, "--", ref], call);
+  if (merged.exitCode !== 0) {
+    const conflicts = parseList((await userGit(["diff", "--name-only", "--diff-filter=U", "-z"], call)).stdout);
+    await userGit(["merge", "--abort"], call);
+    if (conflicts.length > 0) {
+      throw fail(
+        "MergeConflict",
+        `${branch} conflicts with your branch in ${named(conflicts)}: nothing was changed; merge it by hand.`,
+        { data: { files: conflicts } },
+      );
+    }
+  }
+  await must(Promise.resolve(merged), `merge ${branch}`);
+  return (await must(userGit(["rev-parse", "--verify", "HEAD"], call), "read the merge")).trim();
+}
+
+/** git silently replaces files that .gitignore names when the merged branch brings one of the same name. */
+async function refuseOverwrite(path: string, ref: string): Promise<void> {
+  const added = parseList(
+    await must(
+      userGit(["diff", "--name-only", "--no-renames", "--diff-filter=A", "-z", "HEAD", ref, "--"], { cwd: path }),
+      "compare the branches",
+    ),
+  );
+  const found = await Promise.all(
+    added.map((name) =>
+      lstat(join(path, name)).then(
+        () => [name],
+        () => [],
+      ),
+    ),
+  );
+  const files = found.flat();
+  if (files.length === 0) return;
+  throw fail(
+    "MergeConflict",
+    `The branch would overwrite your untracked ${named(files)}: nothing was changed; move them away first.`,
+    { data: { files } },
+  );
+}
