@@ -159,3 +159,7 @@ const MODEL_CHOICES = `no model is chosen. Either name an OpenAI-compatible serv
   (or FLOTILLA_MODEL_URL and FLOTILLA_MODEL; a key goes into FLOTILLA_API_KEY)
 or ask for the scripted mock, which knows "Add NAME() function to PATH" and "Fix … bug in PATH" and no language model:
   --model mock`;
+
+/** Whether text for this output should be coloured (no-color.org). */
+export const wantsColour = (isTerminal: boolean, env: NodeJS.ProcessEnv = process.env): boolean =>
+  isTerminal && !env.NO_COLOR && env.TERM !== "dumb";

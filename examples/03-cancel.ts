@@ -29,7 +29,10 @@ const code = (error: unknown) => (isFlotillaError(error) ? error.code : error);
 await using fleet = await connect();
 const sleeper = await fleet.spawn(Sleeper);
 
-await sleeper.with({ timeoutMs: 50 }).forever().catch((error: unknown) => console.log("after 50 ms:", code(error)));
+await sleeper
+  .with({ timeoutMs: 50 })
+  .forever()
+  .catch((error: unknown) => console.log("after 50 ms:", code(error)));
 
 const stop = new AbortController();
 const call = sleeper.with({ signal: stop.signal }).forever();

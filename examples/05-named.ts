@@ -26,7 +26,7 @@ const board = await fleet.get("news", Board);
 console.log("lines on the one board:", (await board.lines()).length);
 
 await fleet.spawn(Board, { name: "news" }).catch((error: unknown) => {
-  if (isFlotillaError(error, "NameTaken")) console.log("taken:", error.message);
+  if (isFlotillaError(error, "NameTaken")) console.log("creating it again:", error.code);
 });
 
 // Names live in namespaces: another one has room for another board.

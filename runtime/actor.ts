@@ -9,7 +9,9 @@ import { runtimeError } from "./errors.ts";
 import type { RestartPolicy } from "./supervisor.ts";
 
 /** Any class: constructor arguments are the spawn's `args`. */
-export type ActorClass<Instance extends object = object, Args extends never[] = never[]> = new (...args: Args) => Instance;
+export type ActorClass<Instance extends object = object, Args extends never[] = never[]> = new (
+  ...args: Args
+) => Instance;
 
 /** Optional hooks of an actor's class. */
 export interface ActorHooks {
@@ -61,7 +63,15 @@ export interface SpawnOptions<Args extends readonly unknown[] = readonly unknown
 }
 
 /** Names a handle keeps for itself. */
-export const RESERVED: ReadonlySet<string> = new Set(["cast", "with", "then", "catch", "finally", "constructor", "toJSON"]);
+export const RESERVED: ReadonlySet<string> = new Set([
+  "cast",
+  "with",
+  "then",
+  "catch",
+  "finally",
+  "constructor",
+  "toJSON",
+]);
 const HOOKS: ReadonlySet<string> = new Set(["onStart", "onStop"]);
 
 function isGenerator(run: unknown): boolean {
@@ -75,7 +85,10 @@ function methodsOf(type: string, actorClass: ActorClass): Map<string, Method> {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(proto))) {
       if (typeof value !== "function" || name === "constructor" || HOOKS.has(name) || methods.has(name)) continue;
       if (RESERVED.has(name)) {
-        throw runtimeError("InvalidOption", `actor type ${type}: a method cannot be called "${name}", handles keep that name; rename it`);
+        throw runtimeError(
+          "InvalidOption",
+          `actor type ${type}: a method cannot be called "${name}", handles keep that name; rename it`,
+        );
       }
       methods.set(name, { run: value, streams: isGenerator(value) });
     }
@@ -93,4 +106,3 @@ export function defineActor<Class extends ActorClass>(type: string, actorClass: 
   }
   return { type, actorClass, methods: methodsOf(type, actorClass) };
 }
-

@@ -65,7 +65,13 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
   #resolve!: (value: unknown) => void;
   #reject!: (why: WireError) => void;
 
-  constructor(environment: CallEnvironment, deadlineMs: number, copies: boolean, parent?: Message, signal?: AbortSignal) {
+  constructor(
+    environment: CallEnvironment,
+    deadlineMs: number,
+    copies: boolean,
+    parent?: Message,
+    signal?: AbortSignal,
+  ) {
     this.deadlineMs = deadlineMs;
     this.#deadlines = environment.deadlines;
     this.#copies = copies;
@@ -138,7 +144,10 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
 
 export function cancelledBy(signal: AbortSignal | undefined): WireError {
   const reason: unknown = signal?.reason;
-  return failure("Cancelled", `the caller gave the call up: ${reason instanceof Error ? reason.message : String(reason)}`);
+  return failure(
+    "Cancelled",
+    `the caller gave the call up: ${reason instanceof Error ? reason.message : String(reason)}`,
+  );
 }
 
 /** The deadline of something asked now: the caller's own bound and that of the message it works for (CL3). */
@@ -172,7 +181,8 @@ export function call(
   const copies = receiver?.copies ?? false;
   const deadlineMs = deadlineOf(environment, running, options?.timeoutMs ?? environment.callTimeoutMs);
   const pending = new PendingCall(environment, deadlineMs, copies, parent, options?.signal);
-  const refused = whyNot(running, options) ?? (receiver === undefined ? goneFailure(formatAddress(address)) : undefined);
+  const refused =
+    whyNot(running, options) ?? (receiver === undefined ? goneFailure(formatAddress(address)) : undefined);
   if (refused !== undefined || receiver === undefined) {
     pending.fail(refused ?? goneFailure(formatAddress(address)));
     return pending.promise;
@@ -199,8 +209,16 @@ export function cast(
 ): void {
   const receiver = environment.routes.find(address);
   const deadlineMs = options?.timeoutMs === undefined ? NEVER : environment.clock.now() + options.timeoutMs;
-  if (receiver === undefined) return environment.routes.deadLetter(address, method, args, goneFailure(formatAddress(address)));
-  const message = new Message(method, receiver.copies ? copyArgs(args) : args, deadlineMs, NO_CHAIN, undefined, undefined);
+  if (receiver === undefined)
+    return environment.routes.deadLetter(address, method, args, goneFailure(formatAddress(address)));
+  const message = new Message(
+    method,
+    receiver.copies ? copyArgs(args) : args,
+    deadlineMs,
+    NO_CHAIN,
+    undefined,
+    undefined,
+  );
   const why = receiver.receive(message);
   if (why !== undefined) environment.routes.deadLetter(address, method, args, why);
 }

@@ -12,20 +12,21 @@
 // CE4  A restart makes a new instance from the same arguments. Waiting messages stay; messages in hand fail with ActorRestarted.
 // CE5  When a cell ends, its children have ended, its timers are gone, and every message it held has been answered.
 
-import type { ActorHooks, ActorType } from "./actor.ts";
+import type { ActorType } from "./actor.ts";
 import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
-import type { Clock, Timer } from "./clock.ts";
-import { copyArgs } from "./copy.ts";
+import { type Clock, finishesWithin } from "./clock.ts";
 import type { ActorEnd, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
+import { callHook, type Instance, type Started, startInstance } from "./instance.ts";
+import { Life } from "./life.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Callback, type Message } from "./message.ts";
-import { deadlockFailure, fullFailure, goneFailure, noMethodFailure, wrongKindFailure } from "./refusal.ts";
-import { pump } from "./pump.ts";
-import { currentRunning, Running, type RunningActor } from "./running.ts";
 import type { SpawnSettings } from "./options.ts";
-import { decide, type Directive, withinWindow } from "./supervisor.ts";
+import { pump } from "./pump.ts";
+import { deadlockFailure, fullFailure, goneFailure, noMethodFailure, wrongKindFailure } from "./refusal.ts";
+import { currentRunning, Running, type RunningActor } from "./running.ts";
+import { type Directive, decide, withinWindow } from "./supervisor.ts";
 import { isThenable } from "./thenable.ts";
 
 /** What a cell needs of its host. */
@@ -50,6 +51,8 @@ export class Cell implements Receiver, RunningActor {
   readonly type: ActorType;
   readonly parent: Cell | undefined;
   readonly settings: SpawnSettings;
+  /** Timers, children and watchers of this actor. */
+  readonly life = new Life<Cell>();
   /** Belongs to the run queue. */
   scheduled = false;
   readonly #host: CellHost;
@@ -58,13 +61,10 @@ export class Cell implements Receiver, RunningActor {
   readonly #sinceMs: number;
   #address: Address;
   #state: State = "starting";
-  #instance: (ActorHooks & object) | undefined = undefined;
+  #instance: Instance | undefined = undefined;
   #handled = 0;
   /** Messages in hand that outlive their turn: all but those of methods that return at once. */
   #inHand: Set<Message> | undefined = undefined;
-  #children: Set<Cell> | undefined = undefined;
-  #watchers: Set<(end: ActorEnd) => void> | undefined = undefined;
-  #timers: Set<Timer> | undefined = undefined;
   #restartsAtMs: number[] | undefined = undefined;
   #context: unknown = undefined;
   #idle: (() => void) | undefined = undefined;
@@ -88,7 +88,7 @@ export class Cell implements Receiver, RunningActor {
     this.parent = parent;
     this.#mailbox = new Mailbox(settings.mailboxMax);
     this.#sinceMs = host.clock.now();
-    if (parent !== undefined) (parent.#children ??= new Set()).add(this);
+    parent?.life.adopt(this);
   }
 
   get address(): Address {
@@ -120,8 +120,10 @@ export class Cell implements Receiver, RunningActor {
 
   receive(message: Message): WireError | undefined {
     if (this.#leaving) return goneFailure(this.label);
-    if (message.chain.length > 0 && !this.settings.reentrant && this.#closesCircle(message)) return deadlockFailure(message.chain, this.label);
-    if (!this.#mailbox.push(message)) return fullFailure(this.label, this.#mailbox.max, this.#handled / (this.#host.clock.now() - this.#sinceMs + 1));
+    if (message.chain.length > 0 && !this.settings.reentrant && this.#closesCircle(message))
+      return deadlockFailure(message.chain, this.label);
+    if (!this.#mailbox.push(message))
+      return fullFailure(this.label, this.#mailbox.max, this.#handled / (this.#host.clock.now() - this.#sinceMs + 1));
     if (!this.scheduled && (this.settings.reentrant || this.#free)) this.#host.schedule(this);
     return undefined;
   }
@@ -181,7 +183,10 @@ export class Cell implements Receiver, RunningActor {
         const wanted = message.credit !== undefined;
         if (method === undefined || method.streams !== wanted) {
           const name = `${this.type.type}.${message.method}`;
-          this.#refuse(message, method === undefined ? noMethodFailure(name, this.type) : wrongKindFailure(name, wanted));
+          this.#refuse(
+            message,
+            method === undefined ? noMethodFailure(name, this.type) : wrongKindFailure(name, wanted),
+          );
           return false;
         }
         result = method.run.apply(this.#instance, message.args);
@@ -208,7 +213,11 @@ export class Cell implements Receiver, RunningActor {
     if (this.settings.reentrant) return;
     // A method that called itself and then awaits the answer is a circle only now that it turns out to wait.
     const inCircle = (waiting: Message): boolean => waiting.isWaitedForBy(message) && this.#closesCircle(waiting);
-    for (let stuck = this.#mailbox.takeWhere(inCircle); stuck !== undefined; stuck = this.#mailbox.takeWhere(inCircle)) {
+    for (
+      let stuck = this.#mailbox.takeWhere(inCircle);
+      stuck !== undefined;
+      stuck = this.#mailbox.takeWhere(inCircle)
+    ) {
       stuck.sink?.fail(deadlockFailure(stuck.chain, this.label));
     }
   }
@@ -247,53 +256,28 @@ export class Cell implements Receiver, RunningActor {
   }
 
   #expire(message: Message): void {
-    this.#refuse(message, failure("DeadlineExceeded", "the deadline passed before the actor got to it; it did not run"));
+    this.#refuse(
+      message,
+      failure("DeadlineExceeded", "the deadline passed before the actor got to it; it did not run"),
+    );
   }
 
   // Life --------------------------------------------------------------------------------------------------------------------
 
   /** Makes an instance; a promise only when its onStart waits. Answers why it could not be made. */
   start(): WireError | undefined | Promise<WireError | undefined> {
-    const running = new Running(this);
-    try {
-      const instance = running.run(construct, this, running, 0);
-      this.#instance = instance;
-      if (instance.onStart !== undefined) {
-        const started: unknown = running.run(callHook, instance.onStart, instance, 0);
-        if (isThenable(started)) return this.#whenStarted(started);
-      }
-    } catch (error) {
-      return this.#startFailed(error);
-    }
-    return this.#started();
+    const started = startInstance(this.type, this.#args, this.settings.copy, new Running(this));
+    return started instanceof Promise ? started.then((late) => this.#started(late)) : this.#started(started);
   }
 
-  async #whenStarted(started: PromiseLike<unknown>): Promise<WireError | undefined> {
-    try {
-      await started;
-    } catch (error) {
-      return this.#startFailed(error);
-    }
-    return this.#started();
-  }
-
-  makeInstance(): ActorHooks & object {
-    const args = this.settings.copy ? copyArgs([...this.#args]) : this.#args;
-    return new this.type.actorClass(...(args as never[]));
-  }
-
-  #started(): undefined {
+  #started(started: Started): WireError | undefined {
+    if (started.kind === "failed") return started.why;
     // A kill or a stop may have come while onStart was waiting.
     if (this.#leaving) return undefined;
+    this.#instance = started.instance;
     this.#state = "running";
     if (!this.#mailbox.isEmpty && !this.scheduled) this.#host.schedule(this);
     return undefined;
-  }
-
-  #startFailed(error: unknown): WireError {
-    const { message, data, cause } = failureOf(error, this.type.type);
-    const why = failure("ActorStartFailed", `${this.type.type} could not start: ${cause?.message ?? message}`, data);
-    return cause === undefined ? why : { ...why, cause };
   }
 
   /** Ends this life because of `why`; the supervisor says what follows (CE3). */
@@ -312,7 +296,7 @@ export class Cell implements Receiver, RunningActor {
     this.#state = "restarting";
     this.#restartsAtMs = [...withinWindow(this.#restartsAtMs ?? [], restart, nowMs), nowMs];
     this.#letGo(failure("ActorRestarted", `${this.label} was restarted: ${why.message}`));
-    this.addTimer(directive.afterMs, () => this.#restart());
+    this.life.addTimer(this.#host.clock, directive.afterMs, () => this.#restart());
   }
 
   #restart(): void {
@@ -331,8 +315,8 @@ export class Cell implements Receiver, RunningActor {
       message.cancel(why);
       message.sink?.fail(why);
     }
-    this.#cancelTimers();
-    for (const child of [...(this.#children ?? [])].reverse()) child.kill();
+    this.life.cancelTimers();
+    for (const child of this.life.children()) child.kill();
   }
 
   /** Ends the actor after what is in hand, within `timeoutMs`; then its children, then onStop. An actor that stops itself is not waited for. */
@@ -343,15 +327,17 @@ export class Cell implements Receiver, RunningActor {
   }
 
   async #stop(timeoutMs: number): Promise<void> {
+    const { clock } = this.#host;
     const started = this.#state === "running";
     const why = failure("ActorEnded", `${this.label} was stopped`);
     this.#state = "stopping";
     this.#refuseWaiting(why);
-    this.#cancelTimers();
-    if (!(await this.#within(timeoutMs, (done) => this.#whenIdle(done)))) this.#letGo(why);
-    for (const child of [...(this.#children ?? [])].reverse()) await child.stop(timeoutMs);
+    this.life.cancelTimers();
+    if (!(await finishesWithin(clock, timeoutMs, (done) => this.#whenIdle(done)))) this.#letGo(why);
+    for (const child of this.life.children()) await child.stop(timeoutMs);
     const { onStop } = this.#instance ?? {};
-    if (started && onStop !== undefined) await this.#within(timeoutMs, (done) => this.#runOnStop(onStop, done));
+    if (started && onStop !== undefined)
+      await finishesWithin(clock, timeoutMs, (done) => this.#runOnStop(onStop, done));
     this.#end("stopped", why);
   }
 
@@ -368,17 +354,6 @@ export class Cell implements Receiver, RunningActor {
     });
   }
 
-  /** Whether `begin` called its `done` within `timeoutMs`. */
-  #within(timeoutMs: number, begin: (done: () => void) => void): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = this.#host.clock.schedule(timeoutMs, () => resolve(false), true);
-      begin(() => {
-        timer.cancel();
-        resolve(true);
-      });
-    });
-  }
-
   /** Ends the actor now: nothing is waited for, no hook runs. */
   kill(): void {
     this.#end("killed", failure("ActorEnded", `${this.label} was killed`));
@@ -390,58 +365,20 @@ export class Cell implements Receiver, RunningActor {
     this.#letGo(why);
     this.#refuseWaiting(why);
     this.#idle?.();
-    const { parent } = this;
-    if (parent !== undefined) parent.#children?.delete(this);
+    this.parent?.life.disown(this);
     const end: ActorEnd = { address: this.#address, reason, ...(error && { error }) };
     // The name must be free before anybody hears of the end, else a watcher that spawns again meets its own predecessor.
     this.#host.ended(this, end);
-    for (const watcher of this.#watchers ?? []) watcher(end);
-    this.#watchers = this.#instance = undefined;
+    this.life.end(end);
+    this.#instance = undefined;
   }
 
   #refuseWaiting(why: WireError): void {
-    for (let message = this.#mailbox.take(); message !== undefined; message = this.#mailbox.take()) this.#refuse(message, why);
-  }
-
-  // What belongs to a life ----------------------------------------------------------------------------------------------------
-
-  /** Calls `onEnd` once when the actor ends. Answers how to take that back. */
-  watch(onEnd: (end: ActorEnd) => void): () => void {
-    (this.#watchers ??= new Set()).add(onEnd);
-    return () => this.#watchers?.delete(onEnd);
-  }
-
-  /** Calls `run` after `delayMs` unless this life ends first. */
-  addTimer(delayMs: number, run: () => void): Timer {
-    const timers = (this.#timers ??= new Set());
-    const scheduled = this.#host.clock.schedule(delayMs, () => {
-      timers.delete(timer);
-      run();
-    });
-    const timer: Timer = {
-      cancel: () => {
-        timers.delete(timer);
-        scheduled.cancel();
-      },
-    };
-    timers.add(timer);
-    return timer;
-  }
-
-  #cancelTimers(): void {
-    for (const timer of [...(this.#timers ?? [])]) timer.cancel();
-    this.#timers = undefined;
+    for (let message = this.#mailbox.take(); message !== undefined; message = this.#mailbox.take())
+      this.#refuse(message, why);
   }
 }
 
 function runSome(cell: Cell, running: Running, nowMs: number): number {
   return cell.runSome(running, nowMs);
-}
-
-function construct(cell: Cell): ActorHooks & object {
-  return cell.makeInstance();
-}
-
-function callHook(hook: () => unknown, instance: object): unknown {
-  return hook.call(instance);
 }

@@ -53,3 +53,14 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 }
+
+/** Whether `begin` called its `done` within `timeoutMs`. */
+export function finishesWithin(clock: Clock, timeoutMs: number, begin: (done: () => void) => void): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = clock.schedule(timeoutMs, () => resolve(false), true);
+    begin(() => {
+      timer.cancel();
+      resolve(true);
+    });
+  });
+}

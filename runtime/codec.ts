@@ -46,9 +46,16 @@ function wireLeaf(value: object | bigint, into: (part: unknown, key: string) => 
   if (value instanceof Date) return tag("date", value.getTime());
   if (value instanceof RegExp) return tag("regexp", value.source, value.flags);
   if (value instanceof Map) {
-    return tag("map", [...value].map(([key, part], at) => [into(key, `.keys[${at}]`), into(part, `.values[${at}]`)]));
+    return tag(
+      "map",
+      [...value].map(([key, part], at) => [into(key, `.keys[${at}]`), into(part, `.values[${at}]`)]),
+    );
   }
-  if (value instanceof Set) return tag("set", [...value].map((part, at) => into(part, `.values[${at}]`)));
+  if (value instanceof Set)
+    return tag(
+      "set",
+      [...value].map((part, at) => into(part, `.values[${at}]`)),
+    );
   if (value instanceof Error) return tag("error", value.name, value.message, value.stack ?? "");
   if (value instanceof ArrayBuffer) return tag("buffer", new Uint8Array(value));
   if (ArrayBuffer.isView(value)) {
@@ -82,7 +89,9 @@ function fromTag([kind, first, second, third]: Tagged, revive: ReviveHandle): un
     case "regexp":
       return new RegExp(first as string, second as string);
     case "map":
-      return new Map((first as [unknown, unknown][]).map(([key, part]) => [fromWire(key, revive), fromWire(part, revive)]));
+      return new Map(
+        (first as [unknown, unknown][]).map(([key, part]) => [fromWire(key, revive), fromWire(part, revive)]),
+      );
     case "set":
       return new Set((first as unknown[]).map((part) => fromWire(part, revive)));
     case "error":

@@ -38,7 +38,10 @@ export interface ActorContext {
   readonly timers: ActorTimers;
   readonly system: ActorSystem;
   /** As `system.spawn`, but the new actor ends with this one and may escalate to it. */
-  spawn<Class extends ActorClass>(type: ActorType<Class>, ...options: SpawnArgs<Class>): Promise<HandleOf<InstanceType<Class>>>;
+  spawn<Class extends ActorClass>(
+    type: ActorType<Class>,
+    ...options: SpawnArgs<Class>
+  ): Promise<HandleOf<InstanceType<Class>>>;
   /** Calls `onEnd` as this actor when the other one ends. */
   watch(handle: AnyHandle, onEnd: (end: ActorEnd) => unknown): Timer;
   /** Gives up this life: the supervisor decides what follows. */
@@ -50,7 +53,10 @@ export interface ActorContext {
 export function actorContext(): ActorContext {
   const running = currentRunning();
   if (running === undefined) {
-    throw runtimeError("InvalidOption", "actorContext() works only inside an actor: in its constructor, methods and callbacks");
+    throw runtimeError(
+      "InvalidOption",
+      "actorContext() works only inside an actor: in its constructor, methods and callbacks",
+    );
   }
   return running.actor.context as ActorContext;
 }
@@ -72,7 +78,7 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     system,
     clock,
     random: environment.random,
-    timers: timersOf(cell),
+    timers: timersOf(cell, clock),
     get address() {
       return cell.address;
     },
@@ -95,8 +101,9 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
   };
 }
 
-function timersOf(cell: Cell): ActorTimers {
-  const after = (delayMs: number, run: () => unknown) => cell.addTimer(delayMs, () => cell.signal("timer", run));
+function timersOf(cell: Cell, clock: Clock): ActorTimers {
+  const after = (delayMs: number, run: () => unknown) =>
+    cell.life.addTimer(clock, delayMs, () => cell.signal("timer", run));
   const every = (periodMs: number, run: () => unknown): Timer => {
     let cancelled = false;
     let timer: Timer;
@@ -120,4 +127,3 @@ function timersOf(cell: Cell): ActorTimers {
   };
   return { after, every };
 }
-

@@ -87,7 +87,8 @@ function copyFields(from: Record<string, unknown>, depth: number, leaf: CopyLeaf
     const copied = isSimple(part) ? part : enter(part, `.${key}`, depth, leaf);
     if (key.charCodeAt(0) === RESERVED) throw new Unsendable("an object with a key that begins with NUL", `.${key}`);
     // Assigning to __proto__ would change the copy's prototype instead of its fields.
-    if (key === "__proto__") Object.defineProperty(to, key, { value: copied, enumerable: true, writable: true, configurable: true });
+    if (key === "__proto__")
+      Object.defineProperty(to, key, { value: copied, enumerable: true, writable: true, configurable: true });
     else to[key] = copied;
   }
   return to;

@@ -41,7 +41,8 @@ export class Directory {
       if (written.kind === "written") return { kind: "claimed", claim: { key, revision: written.revision } };
       const holder = written.current ?? (await this.#store.get(key));
       if (holder !== undefined) return { kind: "taken", by: addressFrom(holder.value) };
-      if (attempt === ATTEMPTS_MAX) throw new Error(`the name ${name} was released ${attempt} times while it was claimed`);
+      if (attempt === ATTEMPTS_MAX)
+        throw new Error(`the name ${name} was released ${attempt} times while it was claimed`);
     }
   }
 

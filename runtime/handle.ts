@@ -26,7 +26,9 @@ type MethodNames<Instance> = {
 type Calls<Instance> = { readonly [Name in MethodNames<Instance>]: Remote<Instance[Name]> };
 
 type Casts<Instance> = {
-  readonly [Name in MethodNames<Instance>]: Instance[Name] extends (...args: infer Args) => unknown ? (...args: Args) => void : never;
+  readonly [Name in MethodNames<Instance>]: Instance[Name] extends (...args: infer Args) => unknown
+    ? (...args: Args) => void
+    : never;
 };
 
 /** A typed handle of an actor with this instance type. */
@@ -40,7 +42,8 @@ export type HandleOf<Instance> = Calls<Instance> &
   };
 
 /** A typed handle: `Handle<typeof Counter>`. */
-export type Handle<Type extends ActorType> = Type extends ActorType<infer Class> ? HandleOf<InstanceType<Class>> : never;
+export type Handle<Type extends ActorType> =
+  Type extends ActorType<infer Class> ? HandleOf<InstanceType<Class>> : never;
 
 /** Any actor's handle, for those that only pass it on, watch or stop it. */
 export interface AnyHandle {
@@ -76,8 +79,10 @@ function unlisted(send: (held: Held, method: string, args: unknown[]) => unknown
 }
 
 export function handleMaker(dispatch: Dispatch, type: ActorType<ActorClass> | undefined): HandleMaker {
-  const call = (held: Held, method: string, args: unknown[]) => dispatch.call(held[ADDRESS], method, args, held[OPTIONS]);
-  const cast = (held: Held, method: string, args: unknown[]) => dispatch.cast(held[ADDRESS], method, args, held[OPTIONS]);
+  const call = (held: Held, method: string, args: unknown[]) =>
+    dispatch.call(held[ADDRESS], method, args, held[OPTIONS]);
+  const cast = (held: Held, method: string, args: unknown[]) =>
+    dispatch.cast(held[ADDRESS], method, args, held[OPTIONS]);
   const proto: Record<PropertyKey, unknown> = Object.create(unlisted(call));
   const castProto: Record<PropertyKey, unknown> = Object.create(unlisted(cast));
 

@@ -84,15 +84,29 @@ export class Host implements CellHost {
     const type = this.#types.get(request.type);
     if (type === undefined) {
       const known = [...this.#types.keys()].join(", ") || "none";
-      throw runtimeError("UnknownActorType", `no actor type "${request.type}" on ${this.#options.node}; known: ${known}`);
+      throw runtimeError(
+        "UnknownActorType",
+        `no actor type "${request.type}" on ${this.#options.node}; known: ${known}`,
+      );
     }
-    const address: Address = { node: this.#options.node, id: String(++this.#lastId), type: request.type, incarnation: 1 };
+    const address: Address = {
+      node: this.#options.node,
+      id: String(++this.#lastId),
+      type: request.type,
+      incarnation: 1,
+    };
     if (request.name !== undefined) return this.#spawnNamed(request, request.name, type, address, parent);
     const cell = new Cell(this, type, address, request.args, request.settings, parent);
     return this.#start(cell);
   }
 
-  async #spawnNamed(request: SpawnRequest, name: string, type: ActorType, address: Address, parent?: Cell): Promise<Address> {
+  async #spawnNamed(
+    request: SpawnRequest,
+    name: string,
+    type: ActorType,
+    address: Address,
+    parent?: Cell,
+  ): Promise<Address> {
     const claimed = await this.#options.directory.claim(request.namespace ?? "default", name, address);
     if (claimed.kind === "taken") {
       if (request.getIfExists) return claimed.by;
@@ -132,7 +146,9 @@ export class Host implements CellHost {
     const claim = this.#claims.get(cell);
     if (claim === undefined) return;
     this.#claims.delete(cell);
-    this.#options.directory.release(claim).catch((error: unknown) => this.log("warn", "a name was not released", { error: String(error) }, cell));
+    this.#options.directory
+      .release(claim)
+      .catch((error: unknown) => this.log("warn", "a name was not released", { error: String(error) }, cell));
   }
 
   failed(cell: Cell, why: WireError, directive: Directive["kind"]): void {
@@ -163,7 +179,7 @@ export class Host implements CellHost {
   /** Calls `onEnd` once, at once (in a microtask) when nobody is there. Answers how to take that back. */
   watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
     const cell = this.find(address);
-    if (cell !== undefined) return cell.watch(onEnd);
+    if (cell !== undefined) return cell.life.watch(onEnd);
     let wanted = true;
     queueMicrotask(() => wanted && onEnd({ address, reason: "unknown", error: goneFailure(formatAddress(address)) }));
     return () => {
@@ -178,4 +194,3 @@ export class Host implements CellHost {
     }
   }
 }
-

@@ -73,7 +73,8 @@ export class Message implements Linked<Message> {
   /** Aborts when the message is cancelled; its reason is the FlotillaError. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.cancelled !== undefined && !this.#controller.signal.aborted) this.#controller.abort(errorOf(this.cancelled));
+    if (this.cancelled !== undefined && !this.#controller.signal.aborted)
+      this.#controller.abort(errorOf(this.cancelled));
     return this.#controller.signal;
   }
 

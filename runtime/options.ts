@@ -31,16 +31,20 @@ export const DEFAULT_SETTINGS: SpawnSettings = {
 
 function refuse(option: string, expected: string, got: unknown): never {
   const shown = typeof got === "string" ? `"${got}"` : String(got);
-  throw runtimeError("InvalidOption", `option ${option}: expected ${expected}, got ${shown}`, { data: { option, expected } });
+  throw runtimeError("InvalidOption", `option ${option}: expected ${expected}, got ${shown}`, {
+    data: { option, expected },
+  });
 }
 
 export function wholeNumber(option: string, value: number, min: number, max: number): number {
-  if (!Number.isInteger(value) || value < min || value > max) refuse(option, `a whole number from ${min} to ${max}`, value);
+  if (!Number.isInteger(value) || value < min || value > max)
+    refuse(option, `a whole number from ${min} to ${max}`, value);
   return value;
 }
 
 export function milliseconds(option: string, value: number, min = 0): number {
-  if (typeof value !== "number" || !(value >= min && value <= MAX_MS)) refuse(option, `${min} to ${MAX_MS} milliseconds`, value);
+  if (typeof value !== "number" || !(value >= min && value <= MAX_MS))
+    refuse(option, `${min} to ${MAX_MS} milliseconds`, value);
   return value;
 }
 
@@ -73,9 +77,11 @@ function checkNames(options: SpawnOptions): void {
   for (const option of Object.keys(options)) {
     if (!SPAWN_OPTIONS.has(option)) refuse(`"${option}"`, `one of ${[...SPAWN_OPTIONS].join(", ")}`, "an unknown name");
   }
-  if (options.args !== undefined && !Array.isArray(options.args)) refuse("args", "an array of constructor arguments", options.args);
+  if (options.args !== undefined && !Array.isArray(options.args))
+    refuse("args", "an array of constructor arguments", options.args);
   if (options.name !== undefined) plainName("name", options.name);
-  else if (options.getIfExists || options.namespace !== undefined) refuse("name", "a name beside getIfExists or namespace", undefined);
+  else if (options.getIfExists || options.namespace !== undefined)
+    refuse("name", "a name beside getIfExists or namespace", undefined);
   if (options.namespace !== undefined) plainName("namespace", options.namespace);
 }
 
@@ -87,7 +93,8 @@ function restartPolicy(given: SpawnOptions["restart"]): RestartPolicy {
     withinMs: milliseconds("restart.withinMs", given.withinMs, 1),
     backoff: {
       firstMs: milliseconds("restart.backoff.firstMs", backoff.firstMs),
-      factor: backoff.factor >= 1 ? backoff.factor : refuse("restart.backoff.factor", "a number from 1", backoff.factor),
+      factor:
+        backoff.factor >= 1 ? backoff.factor : refuse("restart.backoff.factor", "a number from 1", backoff.factor),
       maxMs: milliseconds("restart.backoff.maxMs", backoff.maxMs),
     },
   };

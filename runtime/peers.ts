@@ -11,7 +11,16 @@
 import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
 import { type Codec, fromWire, type ReviveHandle, toWire } from "./codec.ts";
-import type { ActorEnd, CallEnvelope, CastEnvelope, ControlEnvelope, Envelope, ReplyEnvelope, SpawnEnvelope, WireError } from "./envelope.ts";
+import type {
+  ActorEnd,
+  CallEnvelope,
+  CastEnvelope,
+  ControlEnvelope,
+  Envelope,
+  ReplyEnvelope,
+  SpawnEnvelope,
+  WireError,
+} from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
 import { Message, type ReplySink } from "./message.ts";
@@ -72,7 +81,16 @@ export class Peers {
     }
     const id = this.#expect(to.node, sink);
     const { credit } = message;
-    this.#post(to.node, { kind: "call", id, to, method, args, deadlineMs, chain, ...(credit !== undefined && { credit }) });
+    this.#post(to.node, {
+      kind: "call",
+      id,
+      to,
+      method,
+      args,
+      deadlineMs,
+      chain,
+      ...(credit !== undefined && { credit }),
+    });
     if (credit !== undefined) message.credit = 0;
     message.wake = () => this.#tell(id, to.node, message);
   }
@@ -99,7 +117,13 @@ export class Peers {
   spawn(node: string, request: SpawnRequest, deadlineMs: number, sink: ReplySink): void {
     const wire = { ...request, args: toWire(request.args, "args") };
     const id = this.#expect(node, sink);
-    this.#post(node, { kind: "spawn", id, type: request.type, options: wire as unknown as Record<string, unknown>, deadlineMs });
+    this.#post(node, {
+      kind: "spawn",
+      id,
+      type: request.type,
+      options: wire as unknown as Record<string, unknown>,
+      deadlineMs,
+    });
   }
 
   stop(to: Address, how: "stop" | "kill", timeoutMs: number, sink: ReplySink): void {
@@ -146,7 +170,10 @@ export class Peers {
       return;
     }
     const maxBytes = this.#transport.frameMaxBytes;
-    const why = failure("PayloadTooLarge", `a ${only.kind} of ${bytes} bytes does not fit; at most ${maxBytes} do`, { bytes, maxBytes });
+    const why = failure("PayloadTooLarge", `a ${only.kind} of ${bytes} bytes does not fit; at most ${maxBytes} do`, {
+      bytes,
+      maxBytes,
+    });
     // The asking node waits for this answer: it gets the reason instead.
     if (only.kind === "reply" || only.kind === "chunk") this.#post(peer, { kind: "error", id: only.id, error: why });
     else this.#undeliverable(only, why);
@@ -273,7 +300,10 @@ export class Peers {
       case "stop":
         return void this.#takeStop(from, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
       case "watch":
-        this.#watched.set(key, this.#host.watch(envelope.to, (end) => this.#signal(from, key, envelope.id, end)));
+        this.#watched.set(
+          key,
+          this.#host.watch(envelope.to, (end) => this.#signal(from, key, envelope.id, end)),
+        );
         return;
       case "unwatch":
         this.#watched.get(key)?.();
@@ -338,7 +368,11 @@ class RemoteSink implements ReplySink {
   }
 
   fail(why: WireError): void {
-    this.#finish(() => ({ kind: "error", id: this.#id, error: { ...why, data: toWire(why.data, "data") as WireError["data"] } }));
+    this.#finish(() => ({
+      kind: "error",
+      id: this.#id,
+      error: { ...why, data: toWire(why.data, "data") as WireError["data"] },
+    }));
   }
 
   #finish(reply: () => ReplyEnvelope): void {

@@ -14,12 +14,17 @@ export function goneFailure(label: string): WireError {
 export function fullFailure(label: string, max: number, perMs: number): WireError {
   // The time in which a tenth of the queue drains at the pace so far: soon enough to try, late enough to find room.
   const retryAfterMs = Math.min(RETRY_MAX_MS, Math.max(1, Math.ceil(max / 10 / Math.max(perMs, 0.001))));
-  return failure("MailboxFull", `the mailbox of ${label} holds ${max} messages and takes no more`, { max, retryAfterMs });
+  return failure("MailboxFull", `the mailbox of ${label} holds ${max} messages and takes no more`, {
+    max,
+    retryAfterMs,
+  });
 }
 
 export function noMethodFailure(name: string, type: ActorType): WireError {
   const methods = [...type.methods.keys()];
-  return failure("NoSuchMethod", `there is no method ${name}; ${type.type} has ${methods.join(", ") || "none"}`, { methods });
+  return failure("NoSuchMethod", `there is no method ${name}; ${type.type} has ${methods.join(", ") || "none"}`, {
+    methods,
+  });
 }
 
 export function wrongKindFailure(name: string, streamWanted: boolean): WireError {

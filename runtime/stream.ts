@@ -9,14 +9,7 @@
 // ST4  The call's time-out bounds the wait for each chunk; `timeoutMs` given by the caller bounds the whole stream as well.
 
 import { type Address, formatAddress } from "./address.ts";
-import {
-  type CallEnvironment,
-  type CallOptions,
-  cancelledBy,
-  chainOf,
-  deadlineOf,
-  whyNot,
-} from "./calls.ts";
+import { type CallEnvironment, type CallOptions, cancelledBy, chainOf, deadlineOf, whyNot } from "./calls.ts";
 import { copy, copyArgs, isSimple } from "./copy.ts";
 import type { Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
@@ -76,7 +69,10 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     if (this.#failure !== undefined) return this.#raiseOnce(this.#failure);
     if (this.#ended) return Promise.resolve(DONE);
     if (this.#waiter !== undefined) {
-      return Promise.reject(failure("WrongKind", "next() was called again before the last one had answered")).then(undefined, raise);
+      return Promise.reject(failure("WrongKind", "next() was called again before the last one had answered")).then(
+        undefined,
+        raise,
+      );
     }
     this.#extend();
     return new Promise<IteratorResult<unknown>>((resolve, reject) => {
@@ -123,7 +119,12 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
   }
 
   value(): void {
-    this.fail(failure("WrongKind", `${this.#address.type}.${this.#method} answers with one value; await it instead of iterating it`));
+    this.fail(
+      failure(
+        "WrongKind",
+        `${this.#address.type}.${this.#method} answers with one value; await it instead of iterating it`,
+      ),
+    );
   }
 
   fail(why: WireError): void {
@@ -144,7 +145,9 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     const what = `${this.#address.type}.${this.#method} on ${formatAddress(this.#address)}`;
     // The reader is slow, not the producer: chunks wait, so the clock starts again when they have been read.
     if (this.#waiter === undefined && this.#options?.timeoutMs === undefined) return;
-    this.cancel(failure("DeadlineExceeded", `${what} sent no chunk before the deadline`, { deadlineMs: this.deadlineMs }));
+    this.cancel(
+      failure("DeadlineExceeded", `${what} sent no chunk before the deadline`, { deadlineMs: this.deadlineMs }),
+    );
   }
 
   #start(): void {
@@ -153,7 +156,8 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     const running = currentRunning();
     const receiver = environment.routes.find(this.#address);
     const refused = whyNot(running, this.#options);
-    if (refused !== undefined || receiver === undefined) return this.fail(refused ?? goneFailure(formatAddress(this.#address)));
+    if (refused !== undefined || receiver === undefined)
+      return this.fail(refused ?? goneFailure(formatAddress(this.#address)));
     this.#copies = receiver.copies;
     this.#parent = running?.message;
     const bound = deadlineOf(environment, running, this.#options?.timeoutMs ?? NEVER);

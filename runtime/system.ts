@@ -5,6 +5,7 @@
 
 import type { ActorClass, ActorType, SpawnOptions } from "./actor.ts";
 import { ADDRESS, type Address } from "./address.ts";
+import type { Blobs } from "./blobs.ts";
 import { type CallEnvironment, call, cast, PendingCall, type Receiver } from "./calls.ts";
 import type { Cell } from "./cell.ts";
 import type { Clock } from "./clock.ts";
@@ -14,9 +15,8 @@ import type { DeadLetters } from "./dead-letters.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
-import type { Blobs } from "./blobs.ts";
-import type { EventLog } from "./event-log.ts";
 import { runtimeError } from "./errors.ts";
+import type { EventLog } from "./event-log.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, type HandleOf, handleMaker } from "./handle.ts";
 import { Host, type SpawnRequest } from "./host.ts";
 import type { LogSink } from "./log.ts";
@@ -49,9 +49,10 @@ export interface SystemSettings {
 }
 
 /** A spawn's options: `args` is required when the constructor requires an argument. */
-export type SpawnArgs<Class extends ActorClass> = [] extends ConstructorParameters<Class>
-  ? [options?: SpawnOptions<ConstructorParameters<Class>>]
-  : [options: SpawnOptions<ConstructorParameters<Class>> & { readonly args: ConstructorParameters<Class> }];
+export type SpawnArgs<Class extends ActorClass> =
+  [] extends ConstructorParameters<Class>
+    ? [options?: SpawnOptions<ConstructorParameters<Class>>]
+    : [options: SpawnOptions<ConstructorParameters<Class>> & { readonly args: ConstructorParameters<Class> }];
 
 /** Counts as data. */
 export interface SystemStats {
@@ -126,7 +127,10 @@ export class ActorSystem implements AsyncDisposable {
    * Makes an actor and resolves to its handle once it has started.
    * Throws InvalidOption, NotSendable (an argument), NameTaken, Unplaceable, UnknownActorType (on another node), ActorStartFailed, Closed.
    */
-  spawn<Class extends ActorClass>(type: ActorType<Class>, ...[options]: SpawnArgs<Class>): Promise<HandleOf<InstanceType<Class>>> {
+  spawn<Class extends ActorClass>(
+    type: ActorType<Class>,
+    ...[options]: SpawnArgs<Class>
+  ): Promise<HandleOf<InstanceType<Class>>> {
     return this.#spawn(undefined, type, options as SpawnOptions | undefined) as Promise<HandleOf<InstanceType<Class>>>;
   }
 
@@ -143,7 +147,11 @@ export class ActorSystem implements AsyncDisposable {
       ...(getIfExists !== undefined && { getIfExists }),
     };
     const node = options === undefined ? undefined : options.node;
-    const placed = this.#settings.ports.placer.place({ type: type.type, ...(name !== undefined && { name }), ...(node !== undefined && { node }) });
+    const placed = this.#settings.ports.placer.place({
+      type: type.type,
+      ...(name !== undefined && { name }),
+      ...(node !== undefined && { node }),
+    });
     const decision = isThenable(placed) ? await placed : placed;
     const address = await this.#spawnAt(decision, request, parent);
     return this.#handleOf(address, type);
@@ -152,14 +160,21 @@ export class ActorSystem implements AsyncDisposable {
   #spawnAt(decision: Decision, request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
     if (decision.kind === "unplaceable") {
       const why = decision.rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
-      throw runtimeError("Unplaceable", `no node for ${request.type}: ${why}`, { data: { rejected: decision.rejected } });
+      throw runtimeError("Unplaceable", `no node for ${request.type}: ${why}`, {
+        data: { rejected: decision.rejected },
+      });
     }
     if (decision.node === this.node) return this.#host.spawn(request, parent);
-    return this.#ask((pending, deadlineMs) => this.#peers.spawn(decision.node, request, deadlineMs, pending)) as Promise<Address>;
+    return this.#ask((pending, deadlineMs) =>
+      this.#peers.spawn(decision.node, request, deadlineMs, pending),
+    ) as Promise<Address>;
   }
 
   /** Asks another node something that is not a call of an actor. */
-  #ask(send: (pending: PendingCall, deadlineMs: number) => void, timeoutMs = this.#settings.callTimeoutMs): Promise<unknown> {
+  #ask(
+    send: (pending: PendingCall, deadlineMs: number) => void,
+    timeoutMs = this.#settings.callTimeoutMs,
+  ): Promise<unknown> {
     const deadlineMs = this.#settings.clock.now() + timeoutMs;
     const pending = new PendingCall(this.#calls, deadlineMs, false);
     pending.wait(undefined);
@@ -171,11 +186,17 @@ export class ActorSystem implements AsyncDisposable {
    * The actor that holds a name. Throws NoSuchActor when nobody does.
    * With its type the handle is typed; without, only types spawned or registered here stream.
    */
-  async get<Class extends ActorClass>(name: string, type?: ActorType<Class>, namespace = "default"): Promise<HandleOf<InstanceType<Class>>> {
+  async get<Class extends ActorClass>(
+    name: string,
+    type?: ActorType<Class>,
+    namespace = "default",
+  ): Promise<HandleOf<InstanceType<Class>>> {
     if (type !== undefined) this.#host.register(type);
     const address = await this.#directory.find(namespace, name);
     if (address === undefined) {
-      throw runtimeError("NoSuchActor", `nobody is called "${name}" in namespace "${namespace}"`, { data: { name, namespace } });
+      throw runtimeError("NoSuchActor", `nobody is called "${name}" in namespace "${namespace}"`, {
+        data: { name, namespace },
+      });
     }
     return this.#handleOf(address) as HandleOf<InstanceType<Class>>;
   }
@@ -188,7 +209,10 @@ export class ActorSystem implements AsyncDisposable {
   async #stop(address: Address, timeoutMs: number): Promise<void> {
     if (address.node === this.node) return this.#host.stop(address, timeoutMs);
     // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    await this.#ask((pending) => this.#peers.stop(address, "stop", timeoutMs, pending), 2 * timeoutMs + this.#settings.callTimeoutMs);
+    await this.#ask(
+      (pending) => this.#peers.stop(address, "stop", timeoutMs, pending),
+      2 * timeoutMs + this.#settings.callTimeoutMs,
+    );
   }
 
   /** Ends an actor now: its calls fail, nothing is waited for, no onStop runs. */
@@ -240,7 +264,8 @@ export class ActorSystem implements AsyncDisposable {
     return {
       system: this,
       random: this.#settings.random,
-      spawnChild: (parent: Cell, type: ActorType, options: SpawnOptions | undefined) => this.#spawn(parent, type, options),
+      spawnChild: (parent: Cell, type: ActorType, options: SpawnOptions | undefined) =>
+        this.#spawn(parent, type, options),
       handleOf: (address: Address) => this.#handleOf(address),
       log: this.#host.log.bind(this.#host),
     };

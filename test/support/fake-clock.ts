@@ -35,7 +35,11 @@ export class FakeClock implements Clock {
   schedule(delayMs: number, run: () => void): Timer {
     const due = { atMs: this.#nowMs + Math.max(0, delayMs), order: this.#order++, run };
     this.#due.push(due);
-    return { cancel: () => void (this.#due = this.#due.filter((other) => other !== due)) };
+    return {
+      cancel: () => {
+        this.#due = this.#due.filter((other) => other !== due);
+      },
+    };
   }
 
   /** Timers that have not fired. */
@@ -48,9 +52,7 @@ export class FakeClock implements Clock {
     const endMs = this.#nowMs + ms;
     for (;;) {
       await settle();
-      const next = this.#due
-        .filter((due) => due.atMs <= endMs)
-        .sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0];
+      const next = this.#due.filter((due) => due.atMs <= endMs).sort((a, b) => a.atMs - b.atMs || a.order - b.order)[0];
       if (next === undefined) break;
       this.#due = this.#due.filter((due) => due !== next);
       this.#nowMs = Math.max(this.#nowMs, next.atMs);

@@ -51,7 +51,10 @@ export async function makeFolder(
 export async function makeRepository({ files, commit = true }: RepositoryContent): Promise<TestRepository> {
   const folder = await makeFolder("flotilla-repo-");
   const git = async (...args: string[]) => {
-    const { stdout } = await run("git", args, { cwd: folder.path, env: environment(), maxBuffer: 1 << 26 });
+    const running = run("git", args, { cwd: folder.path, env: environment(), maxBuffer: 1 << 26 });
+    // A program that git starts (a hook, a filter) may read what git has not: it must find an end.
+    running.child.stdin?.end();
+    const { stdout } = await running;
     return stdout.replace(/\n$/, "");
   };
   const write = async (added: Readonly<Record<string, string>>) => {

@@ -60,7 +60,7 @@ describe("the ten tools", () => {
     const committed = await call(repository, "commit", { message });
     expect(committed.data).toEqual({ commit: await repository.head(), files: ["a.txt"] });
     const log = await call(repository, "log", { maxCount: 1, paths: ["a.txt"] });
-    expect(log.data?.["commits"]).toMatchObject([
+    expect(log.data?.commits).toMatchObject([
       {
         commit: await repository.head(),
         parents: [first],
@@ -220,7 +220,10 @@ describe("what a model writes never becomes an option", () => {
       expect(isRevision(text), text).toBe(false);
       const push = gitTools.find(({ name }) => name === "git.push");
       expect(push?.input.safeParse({ remote: "origin", branch: text }).success, text).toBe(false);
-      expect(push?.input.safeParse({ remote: text, branch: "main" }).success && text !== "a..b", text).toBe(false);
+    }
+    for (const remote of ["--force", "", "a b", "https://x/y", "../x", "a:b"]) {
+      const push = gitTools.find(({ name }) => name === "git.push");
+      expect(push?.input.safeParse({ remote, branch: "main" }).success, remote).toBe(false);
     }
     for (const text of ["main", "feature/x-1", "v1.2", "ü"]) expect(isBranchName(text), text).toBe(true);
     for (const text of ["HEAD", "HEAD~2^2", "main^", "origin/main", "0123abc"])

@@ -174,8 +174,8 @@ describe("JUnit XML", () => {
 
   test("entities of a document type are not expanded", () => {
     const bomb =
-      '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><testsuites><testsuite><testcase name="&b;"><failure>&b; &lt;&#65;&#x42;</failure></testcase></testsuite></testsuites>';
-    expect(casesOf(parseJunit(bomb))).toEqual([{ name: "&b;", outcome: "failed", message: "&b; <AB" }]);
+      '<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;">]><testsuites><testsuite><testcase name="&a;"><failure>&a;&b; &lt;&#65;&#x42;</failure></testcase></testsuite></testsuites>';
+    expect(casesOf(parseJunit(bomb))).toEqual([{ name: "&a;", outcome: "failed", message: "&a;&b; <AB" }]);
   });
 
   test("an external entity reads no file", () => {

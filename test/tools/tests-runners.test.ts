@@ -191,14 +191,16 @@ describe("tests.node", () => {
       test("ok", () => {}); test("bad", () => assert.equal(1, 2)); test("skip", { skip: true }, () => {}); test("todo", { todo: true }, () => assert.fail());
       describe("outer", () => { it("deep", () => {}); it("deepbad", () => { throw new Error("deep down"); }); });
       test("parent", async (t) => { await t.test("sub", () => {}); throw new Error("own failure"); });
+      test("outside", async (t) => { await t.test("inside", () => { throw new Error("only once"); }); });
       describe("hooked", () => { before(() => { throw new Error("hook failed"); }); it("x", () => {}); });`;
     const { report, leftovers } = await runProject(node(text));
-    expect(report).toMatchObject({ runner: "node", completed: true, counts: { passed: 3, skipped: 2 } });
+    expect(report).toMatchObject({ runner: "node", completed: true, counts: { passed: 3, failed: 6, skipped: 2 } });
     const failures = report?.failures.map(({ name, message }) => `${name}: ${message}`).join("\n") ?? "";
     for (const part of [
       "test/a.test.js::bad",
       "outer > deepbad: Error: deep down",
       "parent: Error: own failure",
+      "outside > inside: Error: only once",
       "hook failed",
     ])
       expect(failures).toContain(part);

@@ -54,6 +54,7 @@ const logTool = defineTool({
   }),
   ...READ,
   async run({ from, maxCount, paths }, context) {
+    const git = await openGit(context);
     const { stdout } = await git.run([
       ...[
         "log",

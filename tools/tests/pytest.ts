@@ -67,7 +67,6 @@ async function runPytest(context: ToolContext, program: string, { paths, filter 
   return await withReportFolder(context, async (folder) => {
     const file = join(folder, "report.xml");
     const args = [
-      "-B",
       "-m",
       "pytest",
       "-q",
@@ -97,7 +96,7 @@ async function runUnittest(context: ToolContext, program: string, { paths, filte
     const script = await placeReporter("unittest-report.py", folder);
     const run = await start(context, {
       program,
-      args: ["-B", script, file, ...(filter === undefined ? [] : ["-k", filter]), ...targets],
+      args: [script, file, ...(filter === undefined ? [] : ["-k", filter]), ...targets],
       env: { PYTHONDONTWRITEBYTECODE: "1" },
       remedy: REMEDY,
     });

@@ -1,0 +1,55 @@
+// Makes the object behind an actor: its constructor, then its onStart, both running as the actor.
+
+import type { ActorHooks, ActorType } from "./actor.ts";
+import { copyArgs } from "./copy.ts";
+import type { WireError } from "./envelope.ts";
+import { failure, failureOf } from "./failure.ts";
+import type { Running } from "./running.ts";
+import { isThenable } from "./thenable.ts";
+
+export type Instance = ActorHooks & object;
+
+export type Started =
+  | { readonly kind: "started"; readonly instance: Instance }
+  | { readonly kind: "failed"; readonly why: WireError };
+
+/** A new object from `args`, which are copied for each life. A promise only when its onStart waits: a spawn costs no more than that. */
+export function startInstance(
+  type: ActorType,
+  args: readonly unknown[],
+  copies: boolean,
+  running: Running,
+): Started | Promise<Started> {
+  try {
+    const instance = running.run(construct, type, copies ? copyArgs([...args]) : args, undefined);
+    if (instance.onStart === undefined) return { kind: "started", instance };
+    const starting: unknown = running.run(callHook, instance.onStart, instance, undefined);
+    return isThenable(starting) ? whenStarted(type, instance, starting) : { kind: "started", instance };
+  } catch (error) {
+    return startFailed(type, error);
+  }
+}
+
+async function whenStarted(type: ActorType, instance: Instance, starting: PromiseLike<unknown>): Promise<Started> {
+  try {
+    await starting;
+    return { kind: "started", instance };
+  } catch (error) {
+    return startFailed(type, error);
+  }
+}
+
+function construct(type: ActorType, args: readonly unknown[]): Instance {
+  return new type.actorClass(...(args as never[]));
+}
+
+/** Calls a hook of `instance`; in the form that `Running.run` takes. */
+export function callHook(hook: () => unknown, instance: object): unknown {
+  return hook.call(instance);
+}
+
+function startFailed(type: ActorType, error: unknown): Started {
+  const { message, data, cause } = failureOf(error, type.type);
+  const why = failure("ActorStartFailed", `${type.type} could not start: ${cause?.message ?? message}`, data);
+  return { kind: "failed", why: cause === undefined ? why : { ...why, cause } };
+}

@@ -1,0 +1,62 @@
+// What belongs to one actor and ends with it: timers, children, watchers. Each list is made when first needed, so that an idle actor
+// costs three empty fields.
+//
+// LI1  A timer of a life that has ended never fires.
+// LI2  Children are left in reverse order of their making.
+
+import type { Clock, Timer } from "./clock.ts";
+import type { ActorEnd } from "./envelope.ts";
+
+export class Life<Child> {
+  #timers: Set<Timer> | undefined = undefined;
+  #children: Set<Child> | undefined = undefined;
+  #watchers: Set<(end: ActorEnd) => void> | undefined = undefined;
+
+  /** Calls `run` after `delayMs` unless this life ends first. */
+  addTimer(clock: Clock, delayMs: number, run: () => void): Timer {
+    this.#timers ??= new Set();
+    const timers = this.#timers;
+    const scheduled = clock.schedule(delayMs, () => {
+      timers.delete(timer);
+      run();
+    });
+    const timer: Timer = {
+      cancel() {
+        timers.delete(timer);
+        scheduled.cancel();
+      },
+    };
+    timers.add(timer);
+    return timer;
+  }
+
+  cancelTimers(): void {
+    for (const timer of [...(this.#timers ?? [])]) timer.cancel();
+  }
+
+  adopt(child: Child): void {
+    this.#children ??= new Set();
+    this.#children.add(child);
+  }
+
+  disown(child: Child): void {
+    this.#children?.delete(child);
+  }
+
+  /** Last made first (LI2). */
+  children(): Child[] {
+    return [...(this.#children ?? [])].reverse();
+  }
+
+  /** Calls `onEnd` when `end` is called. Answers how to take that back. */
+  watch(onEnd: (end: ActorEnd) => void): () => void {
+    this.#watchers ??= new Set();
+    this.#watchers.add(onEnd);
+    return () => this.#watchers?.delete(onEnd);
+  }
+
+  end(end: ActorEnd): void {
+    for (const watcher of [...(this.#watchers ?? [])]) watcher(end);
+    this.#watchers = undefined;
+  }
+}

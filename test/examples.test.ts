@@ -1,0 +1,62 @@
+// Every example runs as a user would run it, prints what it should, and stays short.
+
+import { execFile } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+import { describe, expect, test } from "vitest";
+
+const FOLDER = new URL("../examples/", import.meta.url);
+const LINES_MAX = 40;
+const RUN_MAX_MS = 60_000;
+
+const OUTPUT: Readonly<Record<string, readonly string[]>> = {
+  "01-hello.ts": ["after add(2): 42", "after a cast of 100: 142", "after 100 concurrent calls: 242"],
+  "02-stream.ts": ["items", "come", "one", "by", "one", "left at: again", "most were never made: true"],
+  "03-cancel.ts": ["after 50 ms: DeadlineExceeded", "when aborted: Cancelled", "methods that were told to give up: 2"],
+  "04-restart.ts": [
+    "calls so far: 2",
+    "first life: ActorThrew",
+    "restarted with fresh state, calls so far: 1",
+    "second life: ActorThrew",
+    "restarted with fresh state, calls so far: 1",
+    "third life: ActorThrew",
+    "no more restarts: NoSuchActor",
+  ],
+  "05-named.ts": ["lines on the one board: 10", "creating it again: NameTaken", "lines on the other board: 0"],
+  "06-agent.ts": [
+    "files.read ok",
+    "files.append ok",
+    "tests.npm ok",
+    "git.add ok",
+    "git.commit ok",
+    "ended: committed",
+  ],
+  "07-deliberation.ts": [],
+};
+
+const examples = async () => (await readdir(FOLDER)).filter((name) => /^\d\d-.*\.ts$/.test(name)).sort();
+
+async function outputOf(name: string): Promise<readonly string[]> {
+  const file = new URL(name, FOLDER).pathname;
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [file], { timeout: RUN_MAX_MS });
+  expect(stderr).toBe("");
+  return stdout
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .slice(0, -1);
+}
+
+describe("examples", () => {
+  test("each one is listed here", async () => {
+    expect(await examples()).toEqual(Object.keys(OUTPUT));
+  });
+
+  test.each(Object.entries(OUTPUT))("%s prints what it should", { timeout: RUN_MAX_MS }, async (name, lines) => {
+    expect(await outputOf(name)).toEqual(lines);
+  });
+
+  test.each(Object.keys(OUTPUT))("%s fits one screen", async (name) => {
+    const source = await readFile(new URL(name, FOLDER), "utf8");
+    expect(source.split("\n").length - 1).toBeLessThanOrEqual(LINES_MAX);
+  });
+});
