@@ -3,8 +3,8 @@
 //
 // AA1  Cancelling `work` cancels the model call and the tool's process tree, and the stream ends only when both have ended and the
 //      workspace is closed: a stopped agent leaves no process behind.
-// AA2  A stream without a chunk for a call's time-out is given up; a model may think longer than that. So the agent says every few
-//      seconds that it lives, and a reader learns as soon that it does not.
+// AA2  A stream without a chunk for a call's time-out is given up; a model may think longer than that. So the agent says every
+//      second that it lives, and a reader learns within a call's time-out that it does not.
 // AA3  The agent's own time ends a little before its caller's, so that a result with what was done until then arrives in time.
 
 import { actorContext, type Clock, defineActor } from "../runtime/index.ts";
@@ -51,7 +51,7 @@ const REPORT_SHARE = 0.1;
 const REPORT_MAX_MS = 5_000;
 
 /** Well below the runtime's default time-out of 30 s for a chunk (AA2). */
-const HEARTBEAT_MS = 5_000;
+const HEARTBEAT_MS = 1_000;
 
 /** Events a slow reader may be behind; more are dropped, the result never is. */
 const EVENTS_MAX = 256;

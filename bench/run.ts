@@ -1,7 +1,7 @@
 // The benchmark: `npm run bench -- [--quick] [--only ID]… [--json FILE]`. Scenario → samples → table and JSON.
 // A missed bar is printed, never an exit status: the machine may be busy, and people judge.
 
-import { writeFile } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { currentLoad, describeMachine, describeVersions } from "./machine.ts";
 import { formatMachine, formatTable, type Report, type Row } from "./report.ts";
@@ -21,10 +21,11 @@ const ROUNDS = { full: 9, quick: 3 } as const;
 interface Options {
   readonly quick: boolean;
   readonly only: readonly string[];
-  readonly json: string | undefined;
+  readonly json: FileHandle | undefined;
 }
 
-function readOptions(argv: readonly string[]): Options {
+/** Opens the JSON file before anything is measured: a wrong path must not cost the minutes of a run. */
+async function readOptions(argv: readonly string[]): Promise<Options> {
   const { values } = parseArgs({
     args: [...argv],
     options: {
@@ -35,9 +36,10 @@ function readOptions(argv: readonly string[]): Options {
   });
   const ids = SCENARIOS.map((scenario) => scenario.id);
   for (const id of values.only) {
-    if (!ids.includes(id)) throw new TypeError(`no scenario "${id}"; there are ${ids.join(", ")}`);
+    if (!ids.includes(id)) throw new Error(`no scenario "${id}"; there are ${ids.join(", ")}`);
   }
-  return { quick: values.quick, only: values.only, json: values.json };
+  const json = values.json === undefined ? undefined : await open(values.json, "w");
+  return { quick: values.quick, only: values.only, json };
 }
 
 async function measure(scenario: Scenario, quick: boolean): Promise<Row> {
@@ -69,13 +71,18 @@ async function run({ quick, only, json }: Options): Promise<void> {
   };
   const bars = new Map(wanted.flatMap(({ id, bar }) => (bar === undefined ? [] : [[id, bar] as const])));
   console.log(`${formatTable(rows, bars)}\n\n${formatMachine(report)}`);
-  if (json !== undefined) await writeFile(json, `${JSON.stringify(report, undefined, 2)}\n`);
+  await json?.writeFile(`${JSON.stringify(report, undefined, 2)}\n`);
+  await json?.close();
 }
 
-try {
-  await run(readOptions(process.argv.slice(2)));
-} catch (error) {
-  if (!(error instanceof TypeError)) throw error;
-  console.error(`bench: ${error.message}`);
-  process.exitCode = 1;
+async function main(argv: readonly string[]): Promise<number> {
+  const options = await readOptions(argv).catch((error: Error) => error);
+  if (options instanceof Error) {
+    console.error(`bench: ${options.message}`);
+    return 1;
+  }
+  await run(options);
+  return 0;
 }
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,21 +1,17 @@
-// A deadline and a cancel travel with the call: into the actor's method, and into every call that it makes.
+// A deadline and a cancel travel with the call: they abort the signal of the actor's method, and of every method it has called in turn.
 
-import { actorContext, connect, defineActor, isFlotillaError } from "../runtime/index.ts";
+import { actorContext, connect, defineActor, isFlotillaError, sleep, systemClock } from "../runtime/index.ts";
 
 const Sleeper = defineActor(
   "sleeper",
   class {
     #woken = 0;
 
-    /** Never answers; counts that it was told to give up. */
-    forever(): Promise<never> {
-      const { signal } = actorContext();
-      return new Promise((_, reject) => {
-        signal.addEventListener("abort", () => {
-          this.#woken++;
-          reject(signal.reason);
-        });
-      });
+    async forever(): Promise<void> {
+      const { signal, clock } = actorContext();
+      const wake = () => this.#woken++;
+      signal.addEventListener("abort", wake);
+      await sleep(clock, 3_600_000, signal);
     }
 
     woken(): number {
@@ -24,19 +20,17 @@ const Sleeper = defineActor(
   },
 );
 
-const code = (error: unknown) => (isFlotillaError(error) ? error.code : error);
+const tell = (when: string) => (error: unknown) => console.log(when, isFlotillaError(error) ? error.code : error);
 
 await using fleet = await connect();
 const sleeper = await fleet.spawn(Sleeper);
 
-await sleeper
-  .with({ timeoutMs: 50 })
-  .forever()
-  .catch((error: unknown) => console.log("after 50 ms:", code(error)));
+await sleeper.with({ timeoutMs: 500 }).forever().catch(tell("after half a second:"));
 
 const stop = new AbortController();
 const call = sleeper.with({ signal: stop.signal }).forever();
+await sleep(systemClock, 100);
 stop.abort();
-await call.catch((error: unknown) => console.log("when aborted:", code(error)));
+await call.catch(tell("when aborted:"));
 
 console.log("methods that were told to give up:", await sleeper.woken());

@@ -34,6 +34,7 @@ export interface AppendOptions {
   readonly id?: string;
 }
 
+/** `conflict`: nothing was appended; `lastSequence` is the subject's at some moment after the refusal. */
 export type Appended =
   | { readonly kind: "appended"; readonly sequence: number; readonly duplicate: boolean }
   | { readonly kind: "conflict"; readonly lastSequence: number };

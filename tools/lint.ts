@@ -66,11 +66,11 @@ async function sourceOf(root: string, path: string): Promise<SourceFile | undefi
   return file.kind === "text" && !file.text.includes("\0") ? { path, text: file.text } : undefined;
 }
 
-const PYTHON = new Set([".py", ".pyi"]);
-const JAVASCRIPT = new Set([".js", ".mjs", ".cjs"]);
-const SCRIPT = new Set([...JAVASCRIPT, ".ts", ".mts", ".cts", ".jsx", ".tsx"]);
+const PYTHON: ReadonlySet<string> = new Set([".py", ".pyi"]);
+const JAVASCRIPT: ReadonlySet<string> = new Set([".js", ".mjs", ".cjs"]);
+const SCRIPT: ReadonlySet<string> = new Set([...JAVASCRIPT, ".ts", ".mts", ".cts", ".jsx", ".tsx"]);
 /** Two spaces at the end of a line mean something in Markdown; a patch holds other files' lines. */
-const SPACES_MEAN_SOMETHING = new Set([".md", ".markdown", ".diff", ".patch", ".snap"]);
+const SPACES_MEAN_SOMETHING: ReadonlySet<string> = new Set([".md", ".markdown", ".diff", ".patch", ".snap"]);
 
 interface LineRule {
   readonly pattern: RegExp;

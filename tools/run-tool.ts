@@ -45,7 +45,7 @@ export async function runTool(call: ToolCall, env: ToolEnvironment): Promise<Too
   const atMs = env.clock.now();
   const started = env.clock.monotonic();
   const tool = env.registry.get(call.tool);
-  const ending = tool === undefined ? unknownTool(call, env) : await check(tool, call, env);
+  const ending = tool === undefined ? unknownTool(call, env) : await check(tool, call, env).catch(broken(tool.name));
   const bounded = boundText(ending.content, tool?.outputMaxBytes ?? MESSAGE_MAX_BYTES);
   const result: ToolResult = {
     tool: call.tool,
@@ -150,11 +150,15 @@ async function settle(run: () => Promise<ToolOutput>, name: string): Promise<End
       error: { code: "unsuccessful", message: firstLine || `${name} failed.` },
     };
   } catch (thrown) {
-    if (thrown instanceof ToolFailure) return failure(thrown);
-    const message = `${name} broke: ${thrown instanceof Error ? thrown.message : String(thrown)}. This is a fault of the tool, not of the call.`;
-    return refusal("defect", "defect", message);
+    return thrown instanceof ToolFailure ? failure(thrown) : broken(name)(thrown);
   }
 }
+
+/** The ending of a call whose tool threw what it did not expect: its own fault, or its schema's. */
+const broken = (name: string) => (thrown: unknown) => {
+  const what = thrown instanceof Error ? thrown.message : String(thrown);
+  return refusal("defect", "defect", `${name} broke: ${what}. This is a fault of the tool, not of the call.`);
+};
 
 function failure({ code, message, data }: ToolFailure): Ending {
   const outcome = code === "timeout" || code === "cancelled" ? code : "failed";

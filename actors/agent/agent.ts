@@ -6,7 +6,16 @@
 // A3  The work ends at `deadlineMs` by itself; only the reading of the clone for the report comes after it.
 
 import { type Clock, isFlotillaError, type Random } from "../../runtime/index.ts";
-import type { Audit, Caller, Policy, ToolEnvironment, ToolRegistry, Workspace } from "../../tools/index.ts";
+import {
+  type Audit,
+  type Caller,
+  decide,
+  type Policy,
+  type Tool,
+  type ToolEnvironment,
+  type ToolRegistry,
+  type Workspace,
+} from "../../tools/index.ts";
 import { type Change, readChange } from "./change.ts";
 import { Conversation } from "./conversation.ts";
 import { type Executed, Execution, type ExecutionContext } from "./execute.ts";
@@ -74,6 +83,7 @@ class Work {
   readonly #task: AgentTask;
   readonly #env: AgentEnvironment;
   readonly #context: ExecutionContext;
+  readonly #offered: readonly Tool[];
   readonly #planner: Planner;
   readonly #execution: Execution;
   /** What the last verification found; undefined once a step has run after it. */
@@ -89,16 +99,30 @@ class Work {
     this.#task = task;
     this.#env = env;
     this.#context = { tools, caller, signal, stepsMax: limits.stepsMax, onProgress };
-    this.#planner = new Planner({ model, registry: env.tools, limits, clock, random, signal, deadlineMs, onRound });
+    // What the policy never allows is not offered: a model that tries it anyway is told so, and it is audited.
+    this.#offered = env.tools
+      .list()
+      .filter(({ name, risk }) => decide({ role, tool: name, risk }, policy).kind === "allow");
+    this.#planner = new Planner({
+      model,
+      registry: env.tools,
+      offered: this.#offered,
+      limits,
+      clock,
+      random,
+      signal,
+      deadlineMs,
+      onRound,
+    });
     this.#execution = new Execution(this.#context);
   }
 
   /** Resolves with null when the task is verified, else with why it ended; rejects with what ended it from below. */
   async run(): Promise<Failure | null> {
-    const { instructions = "", tools } = this.#env;
+    const { instructions = "" } = this.#env;
     const testTools = await testToolsOf(this.#task.workspacePath);
     const conversation = new Conversation(
-      systemPrompt(this.#task, instructions, tools.list()),
+      systemPrompt(this.#task, instructions, this.#offered),
       taskPrompt(this.#task, testTools),
     );
     for (;;) {
@@ -152,7 +176,7 @@ class Work {
   /** The result, whatever state the clone is in (A1). */
   async report(failure: Failure | null, durationMs: number): Promise<AgentResult> {
     const { taskId, agentId, role } = this.#task;
-    const change = await this.#finalChange();
+    const change = this.#judged?.change ?? (await this.#finalChange());
     const verification = await this.#finalVerification(change);
     const success = failure === null;
     return {

@@ -12,6 +12,8 @@ import type { AgentTask, DiffStat } from "./result.ts";
 export interface Change {
   /** Full hash of the commit the clone stands on; null when it is still the one it started from. */
   readonly commit: string | null;
+  /** Whether that commit was made on top of the one it started from; true when it is still that one. */
+  readonly descends: boolean;
   /** Paths that differ from that commit, untracked ones included, ignored ones not. */
   readonly uncommitted: readonly string[];
   /** Unified diff of the commits since the start; "" when there are none. */
@@ -38,7 +40,7 @@ export async function readChange(task: AgentTask, caller: Caller, tools: ToolEnv
   }
   const { head, entries } = status.data;
   const uncommitted = entries.map(({ path }) => path);
-  if (head === baseCommit) return { commit: null, uncommitted, diff: "", diffStat: null };
-  const { diff, diffStat } = await changesSince({ clone: workspacePath, base: baseCommit, commit: head });
-  return { commit: head, uncommitted, diff, diffStat };
+  if (head === baseCommit) return { commit: null, descends: true, uncommitted, diff: "", diffStat: null };
+  const { descends, diff, diffStat } = await changesSince({ clone: workspacePath, base: baseCommit, commit: head });
+  return { commit: head, descends, uncommitted, diff, diffStat };
 }

@@ -6,7 +6,7 @@
 // Q3  Whatever the model does, the planner ends: one repair for a round, one retry for a cut stream, two empty or cut-off plans in a row.
 
 import { type Clock, type FlotillaError, isFlotillaError, type Random } from "../../runtime/index.ts";
-import type { ToolRegistry } from "../../tools/index.ts";
+import type { Tool, ToolRegistry } from "../../tools/index.ts";
 import { fail } from "../errors.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Model, ModelMessage, ModelReply } from "./model.ts";
@@ -29,6 +29,8 @@ const FRUITLESS_MAX = 2;
 export interface PlannerContext {
   readonly model: Model;
   readonly registry: ToolRegistry;
+  /** The tools the schema names. A plan may use any of the registry: a refusal there is told and audited. */
+  readonly offered: readonly Tool[];
   readonly limits: AgentLimits;
   readonly clock: Clock;
   readonly random: Random;
@@ -53,7 +55,7 @@ export class Planner {
 
   constructor(context: PlannerContext) {
     this.#context = context;
-    this.#schema = { name: "plan", schema: planSchema(context.registry.list()) };
+    this.#schema = { name: "plan", schema: planSchema(context.offered) };
   }
 
   get usage(): AgentResult["usage"] {

@@ -1,7 +1,7 @@
 // Whether the task is done, by looking at the clone: what is committed, whether the tests pass there, what the linters say.
 // It is not the score (council/ranking.ts), and it does not ask the model: a claim is no evidence.
 //
-// Y1  Verified means: a commit since the start that changes something, nothing beside it, no conflict markers, and tests that ran
+// Y1  Verified means: a commit made on top of the start that changes something, nothing beside it, no conflict markers, and tests that ran
 //     and passed at that commit. No tests found is not verified.
 // Y2  Tests run only on a clean tree: files lying about could make them pass.
 // Y3  Test runs go through the one path for tool calls, so they are audited like the agent's own.
@@ -33,7 +33,7 @@ const toolOf = (runner: RunnerName) => `tests.${runner}`;
 /** Never says `verified` without evidence (Y1). Rejects only when the checkout cannot be read. */
 export async function verify(task: AgentTask, change: Change, context: VerifyContext): Promise<Verification> {
   const found = [...commitFindings(change), ...markerFindings(change.diff)];
-  if (change.commit === null || change.uncommitted.length > 0) return verdict(found, undefined, []);
+  if (change.commit === null || !change.descends || change.uncommitted.length > 0) return verdict(found, undefined, []);
   const [tests, lint] = [await runTests(task, context), await lintOf(change, context)];
   return verdict([...found, ...tests.findings], tests.report, lint);
 }
@@ -42,9 +42,11 @@ function verdict(findings: readonly string[], tests: TestReport | undefined, lin
   return { verified: findings.length === 0, findings, tests, lint };
 }
 
-function commitFindings({ commit, uncommitted, diffStat }: Change): readonly string[] {
+function commitFindings({ commit, descends, uncommitted, diffStat }: Change): readonly string[] {
   if (commit === null && uncommitted.length === 0) return ["Nothing has been changed yet."];
   if (commit === null) return [`Nothing is committed yet; changed: ${listed(uncommitted)}.`];
+  // An older commit has tests that pass and a difference, too.
+  if (!descends) return ["The commit checked out was not made on top of the one the work started from."];
   const findings = uncommitted.length > 0 ? [`These changes are not committed: ${listed(uncommitted)}.`] : [];
   return diffStat === null || diffStat.files.length === 0 ? [...findings, "The commits change nothing."] : findings;
 }

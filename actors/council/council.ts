@@ -117,7 +117,7 @@ class Session {
       return await this.#collector.with({ timeoutMs: timeoutMs + OUTCOME_SLACK_MS }).outcome(taskId);
     } finally {
       signal?.removeEventListener("abort", cancel);
-      this.#over.abort();
+      
       await Promise.all(agents);
     }
   }

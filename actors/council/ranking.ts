@@ -77,9 +77,9 @@ function scoreOf(parts: ScoreParts, verified: boolean): number {
   return Math.round(Math.min(1, score) * 10_000) / 10_000;
 }
 
+/** The scale alone keeps the verified first (R1). */
 function compare(a: Candidate, b: Candidate): number {
   return (
-    Number(b.verified) - Number(a.verified) ||
     b.score - a.score ||
     changedLines(a.result) - changedLines(b.result) ||
     a.result.operations.length - b.result.operations.length ||

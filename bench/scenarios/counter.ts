@@ -7,7 +7,8 @@ export const Counter = defineActor(
   class {
     #count = 0;
 
-    add(by: number): number {
+    /** Takes an object, so that there is an argument to copy: a bare number would be passed as it is. */
+    add({ by }: { readonly by: number }): number {
       this.#count += by;
       return this.#count;
     }

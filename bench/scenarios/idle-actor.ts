@@ -2,7 +2,7 @@
 
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { connect } from "../../runtime/index.ts";
+import { connect, type Handle } from "../../runtime/index.ts";
 import type { Scenario } from "../scenario.ts";
 import { Counter } from "./counter.ts";
 
@@ -29,11 +29,11 @@ export const idleActor: Scenario = {
     return {
       async round() {
         await using system = await connect();
-        const handles: { add(by: number): Promise<number> }[] = [];
+        const handles: Handle<typeof Counter>[] = [];
         const before = heapUsed();
         for (let done = 0; done < actors; done += BATCH) {
           const batch = await Promise.all(Array.from({ length: BATCH }, () => system.spawn(Counter)));
-          await Promise.all(batch.map((handle) => handle.add(1)));
+          await Promise.all(batch.map((handle) => handle.add({ by: 1 })));
           handles.push(...batch);
         }
         const bytes = heapUsed() - before;

@@ -1,4 +1,4 @@
-// Calls within one process, arguments copied as always: with 1,000 outstanding, and one at a time.
+// Calls within one process with one small argument, copied as always: with 1,000 outstanding, and one at a time.
 
 import { connect, systemClock } from "../../runtime/index.ts";
 import type { Scenario } from "../scenario.ts";
@@ -28,7 +28,7 @@ const scenario = (id: string, atLeast: number, drive: (call: Call, calls: number
     const calls = quick ? CALLS.quick : CALLS.full;
     const system = await connect();
     const counter = await system.spawn(Counter);
-    const call = () => counter.add(1);
+    const call = () => counter.add({ by: 1 });
     return {
       async round() {
         const startMs = systemClock.monotonic();

@@ -30,6 +30,8 @@ export interface SuiteRequest {
   /** Search path for programs; the machine's own unless given. */
   readonly path?: string;
   readonly sandbox?: "auto" | Sandbox;
+  /** Where Go keeps what it has built; the workspace's own, empty cache unless given. */
+  readonly goCache?: string;
   /** Called with the checkout before the run: links, modes, large files. */
   readonly prepare?: (root: string) => Promise<void>;
 }
@@ -41,13 +43,14 @@ export async function runProject(request: SuiteRequest): Promise<SuiteRun> {
   await writeFiles(root, request.files);
   await request.prepare?.(root);
   const options = toolsOptions();
+  const toolchains = request.goCache === undefined ? {} : { GOCACHE: request.goCache };
   const workspace = await openProcessWorkspace({
     root,
     scratchParent: folder,
     clock: systemClock,
     random: systemRandom,
     sandbox: request.sandbox ?? "auto",
-    options: request.path === undefined ? options : { ...options, path: request.path },
+    options: { ...options, path: request.path ?? options.path, toolchains: { ...options.toolchains, ...toolchains } },
   });
   try {
     const before = await filesIn(root);
@@ -100,3 +103,6 @@ export async function hasProgram(program: string): Promise<boolean> {
     );
   return (await Promise.all(tries)).includes(true);
 }
+
+/** A title that says why its tests are skipped where they are. */
+export const titleFor = (title: string, able: boolean, lack: string) => (able ? title : `${title} (skipped: ${lack})`);

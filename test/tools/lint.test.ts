@@ -1,3 +1,5 @@
+// lintChanged on real files with the real linters. What verification makes of findings is not tested here.
+
 import { mkdtemp, realpath, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { systemClock, systemRandom } from "../../runtime/index.ts";
 import { lintChanged } from "../../tools/lint.ts";
 import { openProcessWorkspace } from "../../tools/workspace/process-workspace.ts";
-import { hasProgram, writeFiles } from "../support/test-project.ts";
+import { hasProgram, titleFor, writeFiles } from "../support/test-project.ts";
 
 const hasPython = await hasProgram("python3");
 const hasRuff = await hasProgram("ruff");
@@ -77,7 +79,7 @@ describe("JavaScript", () => {
   });
 });
 
-describe.skipIf(!hasPython)("Python (skipped: no python3)", () => {
+describe.skipIf(!hasPython)(titleFor("Python", hasPython, "no python3"), () => {
   test("syntax errors with their line; a checkout's own json.py takes no part", async () => {
     const files = {
       "bad.py": "x = 1\ndef f(:\n    pass\n",
@@ -94,11 +96,14 @@ describe.skipIf(!hasPython)("Python (skipped: no python3)", () => {
     ]);
   });
 
-  test.skipIf(!hasRuff)("ruff's errors, whatever the repository's configuration (skipped: no ruff)", async () => {
-    const files = { "a.py": "import os\nprint(nothere)\n", "ruff.toml": 'exclude = ["*"]\n' };
-    expect(await lint(files)).toEqual([
-      "a.py:1 `os` imported but unused (F401)",
-      "a.py:2 Undefined name `nothere` (F821)",
-    ]);
-  });
+  test.skipIf(!hasRuff)(
+    titleFor("ruff's errors, whatever the repository's configuration", hasRuff, "no ruff"),
+    async () => {
+      const files = { "a.py": "import os\nprint(nothere)\n", "ruff.toml": 'exclude = ["*"]\n' };
+      expect(await lint(files)).toEqual([
+        "a.py:1 `os` imported but unused (F401)",
+        "a.py:2 Undefined name `nothere` (F821)",
+      ]);
+    },
+  );
 });

@@ -1,3 +1,5 @@
+// Which runners a checkout calls for, from its files alone. Whether they then run is tests-runners.test.ts.
+
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,3 +1,5 @@
+// The verdict rule and the readers of report files, on reports that real runners wrote (fixtures/). No runner is started here.
+
 import { readFile } from "node:fs/promises";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

@@ -1,7 +1,11 @@
+// Every runner for real, on tiny projects, through the whole tool path: passing, failing, crashing, hanging, lying.
+// Reading of odd reports is tests-report.test.ts.
+
 import { symlink } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { hasProgram, runProject } from "../support/test-project.ts";
+import { hasProgram, runProject, titleFor } from "../support/test-project.ts";
 
 const has = {
   python3: await hasProgram("python3"),
@@ -11,6 +15,8 @@ const has = {
 };
 /** Without a version manager's shims: the system's own Python, which has no pytest on most machines. */
 const SYSTEM_PATH = "/usr/bin:/bin";
+/** The user's own: building Go's library into an empty cache takes longer than all other tests here together. */
+const GO_CACHE = join(homedir(), ".cache", "go-build");
 const COLD_BUILD_MS = 120_000;
 
 const python = {
@@ -19,7 +25,7 @@ const python = {
     "from src.calc import add\n\ndef test_add():\n    assert add(1, 2) == 3\n\ndef test_more():\n    assert add(2, 2) == 4\n",
 };
 
-describe.skipIf(!has.python3)("tests.pytest (skipped: no python3)", () => {
+describe.skipIf(!has.python3)(titleFor("tests.pytest", has.python3, "no python3"), () => {
   test("passes, and leaves the checkout as it was", async () => {
     const { result, report, leftovers } = await runProject({ files: python, tool: "tests.pytest" });
     expect(result).toMatchObject({ outcome: "ok" });
@@ -109,18 +115,20 @@ const systemPython = await runProject({ files: python, tool: "tests.pytest", pat
   ({ report }) => report?.runner === "unittest",
 );
 
-describe.skipIf(!systemPython)("tests.pytest without pytest (skipped: no Python without pytest here)", () => {
-  const run = (files: Readonly<Record<string, string>>, params = {}) =>
-    runProject({ files, tool: "tests.pytest", params, path: SYSTEM_PATH });
+describe.skipIf(!systemPython)(
+  titleFor("tests.pytest without pytest", systemPython, "no Python without pytest here"),
+  () => {
+    const run = (files: Readonly<Record<string, string>>, params = {}) =>
+      runProject({ files, tool: "tests.pytest", params, path: SYSTEM_PATH });
 
-  test("plain functions run, the checkout stays clean", async () => {
-    const { report, leftovers } = await run(python);
-    expect(report).toMatchObject({ runner: "unittest", success: true, counts: { passed: 2, failed: 0, skipped: 0 } });
-    expect(leftovers).toEqual([]);
-  });
+    test("plain functions run, the checkout stays clean", async () => {
+      const { report, leftovers } = await run(python);
+      expect(report).toMatchObject({ runner: "unittest", success: true, counts: { passed: 2, failed: 0, skipped: 0 } });
+      expect(leftovers).toEqual([]);
+    });
 
-  test("every way a test can end", async () => {
-    const text = `import unittest
+    test("every way a test can end", async () => {
+      const text = `import unittest
 class T(unittest.TestCase):
     def test_ok(self): pass
     def test_bad(self): self.assertEqual(1, 2)
@@ -140,41 +148,42 @@ class Broken(unittest.TestCase):
     def test_never(self): pass
 def test_fixture(tmp_path): pass
 `;
-    const { report } = await run({ "tests/test_all.py": text, "tests/test_import.py": "import nothere\n" });
-    expect(report).toMatchObject({ completed: true, success: false, counts: { passed: 1, failed: 7, skipped: 2 } });
-    const text_ = report?.failures.map(({ name, message }) => `${name}\n${message}`).join("\n") ?? "";
-    for (const part of [
-      "test_bad",
-      "i=1",
-      "test_unexpected",
-      "test_exit",
-      "set-up",
-      "pytest is not installed",
-      "No module named 'nothere'",
-    ]) {
-      expect(text_).toContain(part);
-    }
-  });
+      const { report } = await run({ "tests/test_all.py": text, "tests/test_import.py": "import nothere\n" });
+      expect(report).toMatchObject({ completed: true, success: false, counts: { passed: 1, failed: 7, skipped: 2 } });
+      const text_ = report?.failures.map(({ name, message }) => `${name}\n${message}`).join("\n") ?? "";
+      for (const part of [
+        "test_bad",
+        "i=1",
+        "test_unexpected",
+        "test_exit",
+        "set-up",
+        "pytest is not installed",
+        "No module named 'nothere'",
+      ]) {
+        expect(text_).toContain(part);
+      }
+    });
 
-  test("a crash leaves no report, nothing found is no success, names can be chosen", async () => {
-    expect((await run({ "test_a.py": "import os\ndef test_a(): os._exit(0)\n" })).report?.reason).toMatch(
-      /left no report/,
-    );
-    expect((await run({ "a.py": "" })).report?.reason).toMatch(/found no tests/);
-    expect((await run(python, { filter: "more" })).report?.counts?.passed).toBe(1);
-  });
+    test("a crash leaves no report, nothing found is no success, names can be chosen", async () => {
+      expect((await run({ "test_a.py": "import os\ndef test_a(): os._exit(0)\n" })).report?.reason).toMatch(
+        /left no report/,
+      );
+      expect((await run({ "a.py": "" })).report?.reason).toMatch(/found no tests/);
+      expect((await run(python, { filter: "more" })).report?.counts?.passed).toBe(1);
+    });
 
-  test("same file name in two folders, packages with relative imports", async () => {
-    const files = {
-      "a/test_x.py": "def test_a(): pass\n",
-      "b/test_x.py": "def test_b(): pass\n",
-      "p/__init__.py": "",
-      "p/m.py": "one = 1\n",
-      "p/test_m.py": "from .m import one\ndef test_m(): assert one == 1\n",
-    };
-    expect((await run(files)).report).toMatchObject({ success: true, counts: { passed: 3, failed: 0, skipped: 0 } });
-  });
-});
+    test("same file name in two folders, packages with relative imports", async () => {
+      const files = {
+        "a/test_x.py": "def test_a(): pass\n",
+        "b/test_x.py": "def test_b(): pass\n",
+        "p/__init__.py": "",
+        "p/m.py": "one = 1\n",
+        "p/test_m.py": "from .m import one\ndef test_m(): assert one == 1\n",
+      };
+      expect((await run(files)).report).toMatchObject({ success: true, counts: { passed: 3, failed: 0, skipped: 0 } });
+    });
+  },
+);
 
 describe("tests.node", () => {
   const node = (text: string, more = {}) => ({
@@ -287,7 +296,7 @@ describe("tests.npm", () => {
   });
 });
 
-describe.skipIf(!has.make)("tests.make (skipped: no make)", () => {
+describe.skipIf(!has.make)(titleFor("tests.make", has.make, "no make"), () => {
   const make = (recipe: string, params = {}) =>
     runProject({ files: { Makefile: `test:\n\t${recipe}\n` }, tool: "tests.make", params });
 
@@ -322,7 +331,7 @@ test("a runner that is not on the machine is named, with the way to get it", asy
   }
 });
 
-describe.skipIf(!has.go)("tests.go (skipped: no go)", () => {
+describe.skipIf(!has.go)(titleFor("tests.go", has.go, "no go"), () => {
   test("a package that does not build beside one with tests; the checkout stays clean", {
     timeout: COLD_BUILD_MS,
   }, async () => {
@@ -332,7 +341,7 @@ describe.skipIf(!has.go)("tests.go (skipped: no go)", () => {
         'package p\nimport "testing"\nfunc TestOK(t *testing.T) {}\nfunc TestBad(t *testing.T) { t.Error("deep down") }\n',
       "broken/b_test.go": 'package broken\nimport "testing"\nfunc TestX(t *testing.T) { undefinedName() }\n',
     };
-    const { report, leftovers } = await runProject({ files, tool: "tests.go" });
+    const { report, leftovers } = await runProject({ files, tool: "tests.go", sandbox: "none", goCache: GO_CACHE });
     expect(report).toMatchObject({
       completed: false,
       reason: "could not build example.com/p/broken",
@@ -345,7 +354,7 @@ describe.skipIf(!has.go)("tests.go (skipped: no go)", () => {
   });
 });
 
-describe.skipIf(!has.cargo)("tests.cargo (skipped: no cargo)", () => {
+describe.skipIf(!has.cargo)(titleFor("tests.cargo", has.cargo, "no cargo"), () => {
   test("unit, integration and doc tests; the checkout stays clean", { timeout: COLD_BUILD_MS }, async () => {
     const files = {
       "Cargo.toml": '[package]\nname = "p"\nversion = "0.1.0"\nedition = "2021"\n',

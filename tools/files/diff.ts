@@ -1,6 +1,6 @@
 // files.diff: what differs between two files, or between a file and the last commit.
 
-import { createTwoFilesPatch } from "diff";
+import { createTwoFilesPatch, FILE_HEADERS_ONLY } from "diff";
 import { z } from "zod";
 import { DIFF_FLAGS, openGit } from "../git/index.ts";
 import { defineTool, type ToolContext, ToolFailure } from "../tool.ts";
@@ -43,7 +43,7 @@ async function sinceCommit(file: ResolvedPath, context: ToolContext): Promise<st
 async function between(from: ResolvedPath, to: ResolvedPath): Promise<string> {
   const [before, after] = await Promise.all([readText(from), readText(to)]);
   if (before.text === after.text) return "";
-  const options = { context: 3, timeout: COMPARE_MAX_MS };
+  const options = { context: 3, timeout: COMPARE_MAX_MS, headerOptions: FILE_HEADERS_ONLY };
   const patch = createTwoFilesPatch(from.relative, to.relative, before.text, after.text, undefined, undefined, options);
   if (patch === undefined)
     throw new ToolFailure(

@@ -9,6 +9,9 @@ import { type ToolContext, ToolFailure } from "../tool.ts";
 /** Output beyond this means a question nobody can use the answer of. */
 const OUTPUT_MAX_BYTES = 8 * 1024 * 1024;
 
+/** Characters of ripgrep's own words that are passed on. */
+const COMPLAINT_MAX = 500;
+
 /** Hidden files count (.github, .env.example); what .gitignore names does not. */
 const COMMON = ["--no-config", "--hidden", "--no-messages", "--no-require-git", "--iglob=!.git", "--sort=path"];
 
@@ -26,12 +29,14 @@ export async function ripgrep(args: readonly string[], path: string, context: To
   if (done.timedOut) throw new ToolFailure("timeout", "The search took too long; name a folder or a glob.");
   if (done.cancelled) throw new ToolFailure("cancelled", "The search was cancelled.");
   const complaint = done.stderr.trim();
-  // Status 2 is also given for a file that could not be read beside good matches, and --no-messages keeps those quiet.
+  // Status 2 is also given for a file that could not be read beside good matches, and --no-messages keeps those quiet. Status 1 means
+  // no match, unless somebody complained: a sandbox that cannot start the program ends with 1 too.
   if (done.exitCode === 2 && complaint !== "") {
-    throw new ToolFailure("invalid-pattern", `The pattern or glob is not valid: ${complaint.slice(0, 500)}`);
+    throw new ToolFailure("invalid-pattern", `The pattern or glob is not valid: ${complaint.slice(0, COMPLAINT_MAX)}`);
   }
-  if (done.exitCode === null || done.exitCode > 2) {
-    throw new ToolFailure("search-failed", `The search ended with status ${done.exitCode}: ${complaint.slice(0, 500)}`);
+  if (done.exitCode === null || done.exitCode > 2 || complaint !== "") {
+    const end = `The search ended with status ${done.exitCode}`;
+    throw new ToolFailure("search-failed", `${end}: ${complaint.slice(0, COMPLAINT_MAX)}`);
   }
   return { stdout: done.stdout, truncated: done.truncated };
 }

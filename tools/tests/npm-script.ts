@@ -27,7 +27,7 @@ export type NpmPlan =
 /** What `npm init` writes: a script that only says that there is none. */
 const NO_TEST = /no test specified/;
 /** Options of node that take the next word as their value. */
-const TAKES_VALUE = new Set([
+const TAKES_VALUE: ReadonlySet<string> = new Set([
   "--import",
   "--require",
   "-r",

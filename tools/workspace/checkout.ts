@@ -93,6 +93,8 @@ export interface WhitespaceError {
 }
 
 export interface Changes {
+  /** Whether `commit` was made on top of `base`; false for an older commit that was checked out, or another history. */
+  readonly descends: boolean;
   /** Unified diff; "" when the two commits hold the same files. */
   readonly diff: string;
   /** Whether the middle of a very long diff was cut. */
@@ -122,7 +124,9 @@ export async function changesSince({
   commit: string;
 }): Promise<Changes> {
   for (const hash of [base, commit]) refuseOdd(hash);
-  await using view = await openView([objectsOfClone(clone)], commit);
+  const shallow = await readFile(join(clone, ".git/shallow"), "utf8").catch(() => undefined);
+  await using view = await openView([objectsOfClone(clone)], commit, shallow);
+  const descends = (await view.git(["merge-base", "--is-ancestor", base, commit])).exitCode === 0;
   const what = `read what changed since ${base.slice(0, 12)}`;
   const patch = view.git([...DIFF, base, commit, "--"]);
   const numbers = view.git([...DIFF, "--numstat", "-z", base, commit, "--"]);
@@ -131,7 +135,13 @@ export async function changesSince({
   const sum = (key: "added" | "deleted") => files.reduce((total, file) => total + file[key], 0);
   const diff = await must(patch, what);
   const diffStat = { files, added: sum("added"), deleted: sum("deleted") };
-  return { diff, truncated: (await patch).truncated, diffStat, whitespaceErrors: parseCheck((await checks).stdout) };
+  return {
+    descends,
+    diff,
+    truncated: (await patch).truncated,
+    diffStat,
+    whitespaceErrors: parseCheck((await checks).stdout),
+  };
 }
 
 const objectsOfClone = (clone: string) => join(resolve(clone), ".git/objects");

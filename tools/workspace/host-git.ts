@@ -54,7 +54,7 @@ async function run(
     timeoutMs: call.timeoutMs ?? TIMEOUT_MS,
     signal: call.signal,
     outputMaxBytes: OUTPUT_MAX_BYTES,
-    contained: false,
+    leftovers: "wanted" as const,
   };
   try {
     return await runProcess(request, systemClock, systemRandom);

@@ -110,7 +110,7 @@ class ProcessWorkspace implements Workspace {
     options: ExecOptions,
   ): Promise<ExecResult> {
     const boxed = this.sandbox === "bubblewrap";
-    const prefix = boxed ? sandboxArguments(this.#opened.view, cwd, options.network ?? false) : [];
+    const prefix = boxed ? sandboxArguments(this.#opened.view, program, cwd, options.network ?? false) : [];
     const request = {
       program: boxed ? "bwrap" : program,
       args: boxed ? [...prefix, program, ...args] : args,
@@ -121,7 +121,7 @@ class ProcessWorkspace implements Workspace {
       signal:
         options.signal === undefined ? this.#closing.signal : AbortSignal.any([options.signal, this.#closing.signal]),
       outputMaxBytes: options.outputMaxBytes ?? OUTPUT_MAX_BYTES,
-      contained: boxed,
+      leftovers: boxed ? ("contained" as const) : ("hunted" as const),
     };
     return runProcess(request, this.#opened.clock, this.#opened.random);
   }

@@ -23,9 +23,15 @@ export interface ProcessRequest {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
   readonly outputMaxBytes: number;
-  /** True when a PID namespace ends the tree with its first process: then nothing has to be looked for after a normal end. */
-  readonly contained: boolean;
+  readonly leftovers: Leftovers;
 }
+
+/**
+ * Who may be left when the first process has ended. `contained`: nobody, a PID namespace ends them all with it. `hunted`: whatever a
+ * repository's code started; looked for after every end. `wanted`: what the user's own git keeps for them (a credential cache, an
+ * ssh master), so only a cut ends it.
+ */
+export type Leftovers = "contained" | "hunted" | "wanted";
 
 const MARKER_NAME = "FLOTILLA_EXEC";
 
@@ -63,12 +69,12 @@ export async function runProcess(request: ProcessRequest, clock: Clock, random: 
     if (cut !== undefined) return;
     cut = why;
     // The first process of a PID namespace takes everyone with it, so there is nobody to be gentle to.
-    sweep(!request.contained);
+    sweep(request.leftovers !== "contained");
   };
   const timer = clock.schedule(request.timeoutMs, () => cutShort("timeout"), true);
   const onAbort = () => cutShort("cancel");
   request.signal?.addEventListener("abort", onAbort, { once: true });
-  if (!request.contained) child.nodeChildProcess.once("exit", () => sweep(false));
+  if (request.leftovers === "hunted") child.nodeChildProcess.once("exit", () => sweep(false));
 
   const ended = await child;
   timer.cancel();

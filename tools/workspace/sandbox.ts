@@ -8,7 +8,7 @@
 //     written by a command (an alternates file that names ~/.ssh).
 
 import { lstatSync, readFileSync, realpathSync, statSync } from "node:fs";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, isAbsolute, join, resolve } from "node:path";
 import type { ToolsOptions } from "../options.ts";
 
 /** What of the machine a sandbox shows, settled when the workspace is opened (B2). */
@@ -80,8 +80,8 @@ export function sandboxView(root: string, scratch: string, options: ToolsOptions
   return { root, scratch, secrets, shown: [...new Set(shown)] };
 }
 
-/** The arguments of `bwrap` before the program's own. */
-export function sandboxArguments(view: SandboxView, cwd: string, network: boolean): readonly string[] {
+/** The arguments of `bwrap` before the program. One given by its absolute path is shown even where private folders hide its neighbours. */
+export function sandboxArguments(view: SandboxView, program: string, cwd: string, network: boolean): readonly string[] {
   return [
     "--unshare-all",
     ...(network ? ["--share-net"] : []),
@@ -90,7 +90,7 @@ export function sandboxArguments(view: SandboxView, cwd: string, network: boolea
     ...["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"],
     ...PRIVATE_FOLDERS.filter((path) => kindOf(path) === "folder").flatMap((path) => ["--tmpfs", path]),
     ...view.secrets.flatMap(hide),
-    ...view.shown.flatMap((path) => ["--ro-bind", path, path]),
+    ...[...view.shown, ...(isAbsolute(program) ? [program] : [])].flatMap((path) => ["--ro-bind", path, path]),
     ...["--bind", view.root, view.root, "--bind", view.scratch, view.scratch],
     ...gitProtection(view.root).flatMap((path) => ["--ro-bind", path, path]),
     ...["--chdir", cwd, "--"],
