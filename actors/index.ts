@@ -21,6 +21,6 @@ export {
   runCouncil,
 } from "./council/council.ts";
 export { type RankedResult, type Ranking, rank } from "./council/ranking.ts";
-export { AGENTS_MAX, agentIds, councilPolicy, type Role, roleNamed, roleNames } from "./council/roles.ts";
+export { AGENTS_MAX, agentIds, type Role, roleNamed, roleNames } from "./council/roles.ts";
 export { type ScoreParts, WEIGHTS } from "./council/score-parts.ts";
 export { contentKey, type TaskContent } from "./result-cache.ts";

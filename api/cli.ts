@@ -139,7 +139,7 @@ function report(finished: FinishedTask, options: TaskOptions, { out, err }: Term
   const { outcome, durationMs } = finished;
   const model = options.model.kind === "mock" ? "mock" : options.model.model;
   const unasked = whyUnasked(outcome.results);
-  if (options.json) out.write(`${JSON.stringify(taskView(outcome, options.role.toUpperCase(), model, durationMs))}\n`);
+  if (options.json) out.write(`${JSON.stringify(taskView(outcome, finished.role, model, durationMs))}\n`);
   else if (unasked === undefined) out.write(taskText(finished, paper));
   if (unasked !== undefined) err.write(`flotilla: no agent could ask its model. ${plain(unasked)}\n`);
   if (outcome.ranking.winner !== null) return 0;

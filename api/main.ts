@@ -12,8 +12,8 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   const status = 128 + constants.signals[name];
   process.on(name, () => (stop.signal.aborted ? process.exit(status) : stop.abort(status)));
 }
-// A reader that leaves early (`| head`) is no defect.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+// A reader that leaves early (`| head`) ends the work in order: ending at once would leave clones and processes behind.
+process.stdout.on("error", () => stop.abort(128 + constants.signals.SIGPIPE));
 
 process.exitCode = await runCli(process.argv.slice(2), {
   out: process.stdout,

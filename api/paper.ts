@@ -20,7 +20,7 @@ export function makePaper(columns: number, coloured: boolean): Paper {
   return { columns: Math.min(COLUMNS_MAX, Math.max(COLUMNS_MIN, columns)), colour: pc.createColors(coloured) };
 }
 
-// biome's rule against control characters in patterns is about typing mistakes; a class of escapes says the same by property.
+/** Control characters, invisible formatting (also that which turns the direction of text), line and paragraph separators. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** `text` with control and invisible characters spelled out (W1); line ends and tabs stay. */

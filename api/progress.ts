@@ -6,8 +6,16 @@ import { clip, formatMs, type Paper } from "./paper.ts";
 const AGENT_WIDTH = 16;
 const STEP_WIDTH = 14;
 
-/** What happened in a word, whether it went well (undefined: not yet known), and the rest. */
-type Told = readonly [step: string, good: boolean | undefined, detail: string];
+interface Told {
+  /** What happened, in a word. */
+  readonly step: string;
+  /** Whether it went well; undefined while nobody knows. */
+  readonly good: boolean | undefined;
+  /** In columns, as it is. */
+  readonly figures?: string;
+  /** The rest, in as many words as fit. */
+  readonly text: string;
+}
 
 /**
  * "  1.2s  agent-dev-001     tests.pytest    failed   512 ms  2 of 3 tests failed"; undefined for what the next line tells anyway.
@@ -16,32 +24,37 @@ type Told = readonly [step: string, good: boolean | undefined, detail: string];
 export function progressLine(event: CouncilProgress, atMs: number, paper: Paper): string | undefined {
   const told = tell(event);
   if (told === undefined) return undefined;
-  const [step, good, detail] = told;
+  const { step, good, figures = "", text } = told;
   const { colour, columns } = paper;
   const time = `${(atMs / 1_000).toFixed(1).padStart(5)}s`;
   const agent = clip(event.agentId, AGENT_WIDTH).padEnd(AGENT_WIDTH);
-  const text = clip(detail, columns - time.length - AGENT_WIDTH - STEP_WIDTH - 6);
-  const shown = good === undefined ? colour.dim(text) : good ? text : colour.yellow(text);
+  const room = columns - time.length - AGENT_WIDTH - STEP_WIDTH - figures.length - 6;
+  const rest = figures + clip(text, room);
+  const shown = good === undefined ? colour.dim(rest) : good ? rest : colour.yellow(rest);
   return `${colour.dim(time)}  ${agent}  ${clip(step, STEP_WIDTH).padEnd(STEP_WIDTH)}  ${shown}`.trimEnd();
 }
 
 function tell(event: CouncilProgress): Told | undefined {
-  if (event.kind === "lost") return ["lost", false, event.message];
+  if (event.kind === "lost") return { step: "lost", good: false, text: event.message };
   return event.kind === "agent" ? tellAgent(event.progress) : undefined;
 }
 
 function tellAgent(progress: AgentProgress): Told {
   switch (progress.kind) {
     case "planning":
-      return ["asks the model", undefined, `round ${progress.round}`];
-    case "planned":
-      return ["plans", true, `${progress.steps} ${progress.steps === 1 ? "step" : "steps"}: ${progress.reasoning}`];
-    case "step": {
-      const error = progress.error === undefined ? "" : `  ${progress.error}`;
-      const head = `${progress.outcome.padEnd(6)} ${formatMs(progress.durationMs).padStart(7)}`;
-      return [progress.tool, progress.outcome === "ok", `${head}${error}`];
+      return { step: "asks the model", good: undefined, text: `round ${progress.round}` };
+    case "planned": {
+      const steps = progress.steps === 1 ? "1 step" : `${progress.steps} steps`;
+      return { step: "plans", good: true, text: `${steps}: ${progress.reasoning}` };
     }
-    case "verified":
-      return progress.verified ? ["verified", true, ""] : ["not verified", false, progress.findings.join(" ")];
+    case "step": {
+      const { tool, outcome, durationMs, error = "" } = progress;
+      const figures = `${outcome.padEnd(6)} ${formatMs(durationMs).padStart(7)}  `;
+      return { step: tool, good: outcome === "ok", figures, text: error };
+    }
+    case "verified": {
+      const { verified, findings } = progress;
+      return { step: verified ? "verified" : "not verified", good: verified, text: findings.join(" ") };
+    }
   }
 }

@@ -8,6 +8,8 @@ import { clip, formatMs, type Paper, plain, table, wrap } from "./paper.ts";
 export interface FinishedTask {
   readonly taskId: string;
   readonly text: string;
+  /** Canonical name of the role. */
+  readonly role: string;
   readonly outcome: TaskOutcome;
   /** Where the branch is: the user's repository, or the clone of an address. */
   readonly repository: { readonly path: string; readonly head: string; readonly branch: string | null };
@@ -121,12 +123,19 @@ function audit({ outcome }: FinishedTask, paper: Paper): string[] {
       clip(entry.tool, 14),
       entry.outcome,
       formatMs(entry.durationMs),
-      clip(JSON.stringify(entry.params), Math.max(12, paper.columns - 60)),
+      clip(paramsText(entry.params), Math.max(12, paper.columns - 60)),
     ]);
   const more = entries.length - rows.length;
   const rest = more > 0 ? [paper.colour.dim(`… ${more} more; all of them with --json`)] : [];
   const lines = table(rows, [0, 4]).map((line) => clipLine(line, paper.columns));
   return [title(`Audit trail: ${entries.length} tool calls`, paper), ...lines, ...rest];
+}
+
+/** The values alone: in a narrow column "src/utils.py" says more than `{"path":"src/ut…`. */
+function paramsText(params: unknown): string {
+  if (typeof params !== "object" || params === null) return String(params);
+  const values = Object.values(params).map((value) => (typeof value === "string" ? value : JSON.stringify(value)));
+  return values.join(" ");
 }
 
 const clipLine = (line: string, width: number) => (line.length <= width ? line : `${line.slice(0, width - 1)}…`);

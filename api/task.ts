@@ -141,7 +141,7 @@ async function work(
   const branch = await publish(outcome, source, agents);
   const applied = branch !== null && options.apply ? await applyBranch({ source: source.path, branch }) : null;
   const durationMs = Math.round(clock.monotonic() - started);
-  return { taskId, text: options.task, outcome, repository: source, branch, applied, durationMs };
+  return { taskId, text: options.task, role, outcome, repository: source, branch, applied, durationMs };
 }
 
 function specOf(choice: ModelChoice): ModelSpec {

@@ -1,8 +1,9 @@
 // One agent: it plans, uses tools in its own clone, runs the tests and commits. The model here is the mock, which knows two kinds of task;
 // any OpenAI-compatible server takes its place: { kind: "openai", url: "http://…/v1", model: "…" }.
 
-import { Agent, councilPolicy, DEFAULT_AGENT_LIMITS, roleNamed } from "../actors/index.ts";
+import { Agent, DEFAULT_AGENT_LIMITS, roleNamed } from "../actors/index.ts";
 import { connect } from "../runtime/index.ts";
+import { standardPolicy } from "../tools/index.ts";
 import { makeSampleRepository } from "./sample-repository.ts";
 
 await using repository = await makeSampleRepository();
@@ -10,7 +11,7 @@ await using fleet = await connect();
 
 const role = roleNamed("DEV");
 const agent = await fleet.spawn(Agent, {
-  args: [{ model: { kind: "mock" }, policy: councilPolicy, instructions: role.prompt }],
+  args: [{ model: { kind: "mock" }, policy: standardPolicy, instructions: role.prompt }],
 });
 
 const task = {

@@ -13,11 +13,14 @@ import type { Stream } from "./stream.ts";
 type Reserved = "cast" | "with" | "onStart" | "onStop";
 
 /** A method as its caller sees it: an answer later, or a stream of them. */
-type Remote<Run> = Run extends (...args: infer Args) => infer Result
-  ? Result extends AsyncIterable<infer Chunk> | Generator<infer Chunk>
-    ? (...args: Args) => Stream<Chunk>
-    : (...args: Args) => Promise<Awaited<Result>>
-  : never;
+type Remote<Run> = Run extends (...args: infer Args) => infer Result ? (...args: Args) => Answer<Result> : never;
+
+/** In tuples, because a union or never would be taken apart: a method that returns boolean is one method, one that throws answers never. */
+type Answer<Result> = [Result] extends [never]
+  ? Promise<never>
+  : [Result] extends [AsyncIterable<infer Chunk> | Generator<infer Chunk>]
+    ? Stream<Chunk>
+    : Promise<Awaited<Result>>;
 
 type MethodNames<Instance> = {
   [Name in keyof Instance]: Instance[Name] extends (...args: never[]) => unknown ? Exclude<Name, Reserved> : never;

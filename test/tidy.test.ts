@@ -118,6 +118,7 @@ const SAMPLES: readonly Sample[] = [
     ..."box box box".split(" "),
   ),
   sample(STATE, "runtime/a.ts", "class A { static count = 0; static readonly max = 1; }", "static"),
+  sample(STATE, "examples/01-hello.ts", "let count = 0;"),
   sample(STATE, "runtime/a.ts", "function f() { let a = 1; const b = new Map(); b.set(a, a); }"),
   sample(ARROWS, "runtime/a.ts", 'import { b } from "../tools/index.ts";', "runtime/ does not import tools/"),
   sample(ARROWS, "runtime/a.ts", 'import type { B } from "../tools/index.ts";', "runtime/ does not import tools/"),

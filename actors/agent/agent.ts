@@ -91,7 +91,7 @@ class Work {
 
   constructor(task: AgentTask, env: AgentEnvironment, signal: AbortSignal) {
     const { agentId, role, taskId, traceId, limits } = task;
-    const { workspace, policy, audit, clock, model, random, deadlineMs } = env;
+    const { workspace, policy, audit, clock, model, deadlineMs } = env;
     const tools: ToolEnvironment = { registry: env.tools, workspace, policy, audit, clock };
     const caller: Caller = { agentId, role, taskId, traceId };
     const onProgress = env.onProgress ?? (() => {});
@@ -109,7 +109,6 @@ class Work {
       offered: this.#offered,
       limits,
       clock,
-      random,
       signal,
       deadlineMs,
       onRound,

@@ -16,7 +16,7 @@ const QUOTED_MAX = 200;
 /** Names listed when a model is not found. */
 const NAMES_MAX = 20;
 
-const BUSY = new Set([429, 502, 503, 504]);
+const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export const invalidReply = ({ url }: FailureContext, what: string, cause?: unknown): FlotillaError =>
   fail(

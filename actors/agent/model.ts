@@ -17,7 +17,6 @@ export interface ModelRequest {
   readonly schema?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
   readonly maxTokens: number;
   readonly temperature?: number;
-  readonly seed?: number;
   readonly signal: AbortSignal;
   /** Milliseconds this call may take. */
   readonly timeoutMs: number;

@@ -37,7 +37,6 @@ const OPTIONAL_FIELDS = {
   response_format: /response_format|json_schema|structured|grammar/i,
   chat_template_kwargs: /chat_template_kwargs/i,
   stream_options: /stream_options|include_usage/i,
-  seed: /\bseed\b/i,
 } as const;
 
 type OptionalField = keyof typeof OPTIONAL_FIELDS;
@@ -116,7 +115,6 @@ export class OpenAiModel implements Model {
   #body(request: ModelRequest): OpenAI.Chat.Completions.ChatCompletionCreateParamsStreaming {
     const optional = {
       stream_options: { include_usage: true },
-      ...(request.seed !== undefined && { seed: request.seed }),
       ...(request.schema !== undefined && {
         response_format: { type: "json_schema" as const, json_schema: { ...request.schema } },
       }),

@@ -5,7 +5,7 @@
 // Q2  A reply cut by its length is not read at all.
 // Q3  Whatever the model does, the planner ends: one repair for a round, one retry for a cut stream, two empty or cut-off plans in a row.
 
-import { type Clock, type FlotillaError, isFlotillaError, type Random } from "../../runtime/index.ts";
+import { type Clock, type FlotillaError, isFlotillaError } from "../../runtime/index.ts";
 import type { Tool, ToolRegistry } from "../../tools/index.ts";
 import { fail } from "../errors.ts";
 import type { Conversation } from "./conversation.ts";
@@ -20,7 +20,10 @@ const REPLY_TOKENS_MAX = 4_096;
 /** Milliseconds for one request; the agent's own deadline may come sooner. */
 const REQUEST_TIMEOUT_MS = 300_000;
 
-/** Agents of a council ask the same question; with no temperature they would all give one answer. */
+/**
+ * Agents of a council ask the same question; with no temperature they would all give one answer. There is no seed beside it: a request
+ * with one ends the whole engine of vLLM 0.32 on a CPU, for everybody.
+ */
 const TEMPERATURE = 0.7;
 
 /** Empty or cut-off replies in a row after which there is no point in asking again (Q3). */
@@ -33,7 +36,6 @@ export interface PlannerContext {
   readonly offered: readonly Tool[];
   readonly limits: AgentLimits;
   readonly clock: Clock;
-  readonly random: Random;
   readonly signal: AbortSignal;
   /** Milliseconds since the epoch. */
   readonly deadlineMs: number;
@@ -118,14 +120,13 @@ export class Planner {
 
   async #request(messages: readonly ModelMessage[]): Promise<ModelReply> {
     this.#checkLimits();
-    const { model, clock, random, signal, deadlineMs } = this.#context;
+    const { model, clock, signal, deadlineMs } = this.#context;
     this.#usage.modelCalls += 1;
     const reply = await model.complete({
       messages,
       schema: this.#schema,
       maxTokens: Math.min(REPLY_TOKENS_MAX, this.#tokensLeft()),
       temperature: TEMPERATURE,
-      seed: random.below(2 ** 31),
       signal,
       timeoutMs: Math.min(REQUEST_TIMEOUT_MS, deadlineMs - clock.now()),
     });

@@ -9,14 +9,14 @@
 // CN3  When runCouncil settles, its agents have ended, with their processes.
 
 import { type ActorSystem, type Clock, type Handle, systemClock } from "../../runtime/index.ts";
-import type { Sandbox } from "../../tools/index.ts";
+import { type Sandbox, standardPolicy } from "../../tools/index.ts";
 import { mockVariant } from "../agent/mock-model.ts";
 import type { AgentProgress } from "../agent/progress.ts";
 import type { AgentLimits, AgentTask } from "../agent/result.ts";
 import { Agent, type ModelSpec } from "../agent-actor.ts";
 import type { TaskOutcome } from "../collected-task.ts";
 import { type CollectorHandle, spawnCollector } from "../collector.ts";
-import { councilPolicy, type Role, roleNamed } from "./roles.ts";
+import { type Role, roleNamed } from "./roles.ts";
 
 export interface CouncilAgent {
   /** From `agentIds`. */
@@ -117,7 +117,7 @@ class Session {
       return await this.#collector.with({ timeoutMs: timeoutMs + OUTCOME_SLACK_MS }).outcome(taskId);
     } finally {
       signal?.removeEventListener("abort", cancel);
-      
+      this.#over.abort();
       await Promise.all(agents);
     }
   }
@@ -141,7 +141,7 @@ class Session {
     const { taskId, model, sandbox } = this.#request;
     const setup = {
       model: model.kind === "mock" ? { ...model, variant: model.variant ?? mockVariant(index) } : model,
-      policy: councilPolicy,
+      policy: standardPolicy,
       instructions: this.#role.prompt,
       ...(sandbox !== undefined && { sandbox }),
     };

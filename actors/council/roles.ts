@@ -1,7 +1,6 @@
-// The roles that agents can be asked for: what each is told, and what it may do. Plain data.
-// It is not how an agent works (agent/): a role changes words and policy, not code.
+// The roles that agents can be asked for, and what each is told. Plain data.
+// It is not what a role may do (tools/policy.ts) nor how an agent works (agent/): a role changes words, not code.
 
-import { type Policy, standardPolicy } from "../../tools/index.ts";
 import { fail } from "../errors.ts";
 
 /** Agents of one council. More than this on one task is a typing mistake, not a plan. */
@@ -40,24 +39,6 @@ const ROLES = [
       "You are a data engineer. Change schemas, migrations and queries so that existing data survives; make every migration reversible or say why it cannot be, run the tests, then commit.",
   },
 ] as const satisfies readonly Role[];
-
-/**
- * The standard policy, and leave for every role of a council to change and commit what is in its own clone: without it a council of
- * roles that otherwise only judge could never hand in anything. Nobody reaches beyond the clone.
- */
-export const councilPolicy: Policy = {
-  rules: [
-    ...standardPolicy.rules,
-    {
-      id: "council-commits",
-      effect: "allow",
-      roles: ROLES.map((role) => role.name),
-      tools: ["files.*", "git.*"],
-      risks: ["read", "write"],
-      reason: "An agent of a council hands in its work as a commit of its own clone.",
-    },
-  ],
-};
 
 /** Names of the roles there are, in the order a person should read them. */
 export const roleNames = (): readonly string[] => ROLES.map((role) => role.name);

@@ -25,9 +25,9 @@ export interface ScoreParts {
 /** What each part weighs; the sum is 1. Tests are evidence, the rest is taste: together they weigh as much. */
 export const WEIGHTS = { tests: 0.5, applies: 0.1, minimal: 0.15, focus: 0.15, lint: 0.1 } satisfies ScoreParts;
 
-/** What the parts compare a candidate with: the task and the other candidates. */
+/** What the parts compare a candidate with: the task's words and the other candidates. */
 export interface Field {
-  readonly text: string;
+  readonly words: ReadonlySet<string>;
   /** Size of the smallest verified change; of the smallest change where none is verified. */
   readonly sizeMin: number;
   /** Tests that even the candidate with the fewest skipped ones skips. */
@@ -73,12 +73,13 @@ export function changedLines(result: AgentResult): number {
 export function fieldOf(candidates: readonly AgentResult[], text: string): Field {
   const verified = candidates.filter(isVerified);
   const measured = verified.length > 0 ? verified : candidates.filter(hasChange);
+  const words = wordsOf(text);
   const reports = candidates.flatMap((result) => completedTests(result) ?? []);
   return {
-    text,
+    words,
     sizeMin: Math.min(...measured.map(sizeOf)),
     skippedMin: Math.min(...reports.flatMap((report) => report.counts?.skipped ?? [])),
-    named: candidates.some((result) => changedFiles(result).some((file) => isNamed(file.path, text))),
+    named: candidates.some((result) => changedFiles(result).some((file) => isNamed(file.path, words))),
   };
 }
 
@@ -157,7 +158,7 @@ function focusPart(result: AgentResult, field: Field, reasons: string[]): number
 }
 
 function faultOf(file: ChangedFile, field: Field): keyof typeof FOCUS_COST | undefined {
-  if (isNamed(file.path, field.text)) return undefined;
+  if (isNamed(file.path, field.words)) return undefined;
   if (LEFTOVER_PATHS.some((pattern) => pattern.test(file.path))) return "leftover";
   if (TEST_PATH.test(file.path)) return file.deleted > file.added ? "weakened" : undefined;
   return field.named ? "unnamed" : undefined;
@@ -177,15 +178,25 @@ function lintPart(result: AgentResult, reasons: string[]): number {
   return 1 / (1 + own.length / LINT_HALF);
 }
 
-/** Whether the task's words contain this path, its end after a slash, or a folder it lies in. */
-function isNamed(path: string, text: string): boolean {
-  return text
-    .split(/[\s"'`,;:()[\]{}<>]+/)
-    .map((word) => word.replace(/^\.\//, "").replace(/[.!?]+$/, ""))
-    .some((word) => names(word, path));
+/** The task's words, without the marks around them. */
+function wordsOf(text: string): ReadonlySet<string> {
+  const words = text.split(/[\s"'`,;:()[\]{}<>]+/);
+  return new Set(words.map((word) => word.replace(/^\.\//, "").replace(/[.!?]+$/, "")));
 }
 
-function names(word: string, path: string): boolean {
-  if (word === path || (word.includes(".") && path.endsWith(`/${word}`))) return true;
-  return word.includes("/") && path.startsWith(word.endsWith("/") ? word : `${word}/`);
+/** Whether the task names this path: all of it, its end ("utils.py"), or a folder it lies in ("src/", "src/lib"). */
+function isNamed(path: string, words: ReadonlySet<string>): boolean {
+  if (words.has(path)) return true;
+  const segments = path.split("/");
+  // Looked up piece by piece, because comparing every word with every path takes minutes on a large change.
+  return segments
+    .keys()
+    .drop(1)
+    .some((at) => {
+      const end = segments.slice(at).join("/");
+      const folder = segments.slice(0, at).join("/");
+      return (
+        (end.includes(".") && words.has(end)) || words.has(`${folder}/`) || (folder.includes("/") && words.has(folder))
+      );
+    });
 }

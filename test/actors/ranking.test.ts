@@ -141,6 +141,12 @@ describe("parts", () => {
     }
   });
 
+  test("focus: a stray slash or an empty quote names nothing", () => {
+    const others = [agentResult({ agentId: "other", files: [clean] })];
+    const text = 'In src/utils.py use either / or "" .';
+    expect(part({ files: [{ path: "var/debug.log", lines: ["x"] }] }, "focus", others, text)).toBe(0.5);
+  });
+
   test("focus: deleting tests is not focus", () => {
     expect(part({ files: [clean, { path: "tests/test_a.py", lines: [], deleted: 3 }] }, "focus")).toBe(0.5);
   });

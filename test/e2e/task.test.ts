@@ -25,7 +25,7 @@ async function stateOf(repository: TestRepository): Promise<readonly string[]> {
   ];
 }
 
-describe("with the mock", () => {
+describe("with the mock", { timeout: 60_000 }, () => {
   it("prints one object, leaves one branch, and changes nothing else", async () => {
     await using repository = await makeRepository({ files: SMALL_PROJECT });
     await repository.write({ "notes.txt": "mine\n" });
@@ -142,7 +142,7 @@ const ask = async (repository: TestRepository, url: string, ...more: string[]) =
     },
   );
 
-describe("with a model server", () => {
+describe("with a model server", { timeout: 60_000 }, () => {
   it("commits what the model plans and keeps the key to itself", async () => {
     await using repository = await makeRepository({ files: SMALL_PROJECT });
     await using server = await startOpenAiServer([GOOD]);

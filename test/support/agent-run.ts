@@ -27,6 +27,8 @@ export interface AgentRun {
 export interface AgentSetting {
   readonly text?: string;
   readonly files?: Readonly<Record<string, string>>;
+  /** Files of a second commit, which is then the start. */
+  readonly newer?: Readonly<Record<string, string>>;
   readonly model: Model;
   readonly limits?: Partial<AgentLimits>;
   readonly env?: Partial<AgentEnvironment>;
@@ -47,10 +49,15 @@ export function agentRuns() {
 
 async function runIn(
   cleanups: Cleanup[],
-  { text = "Add helloWorld() function to src/utils.js", files = project, model, limits, env }: AgentSetting,
+  { text = "Add helloWorld() function to src/utils.js", files = project, newer, model, limits, env }: AgentSetting,
 ): Promise<AgentRun> {
   const repository = await makeRepository({ files });
   cleanups.push(async () => repository[Symbol.asyncDispose]());
+  if (newer !== undefined) {
+    await repository.write(newer);
+    await repository.git("add", "--all");
+    await repository.git("commit", "--quiet", "--message", "Second");
+  }
   const random = seededRandom(1);
   const workspace = await openProcessWorkspace({ root: repository.path, clock: systemClock, random });
   cleanups.push(() => workspace.close());

@@ -1,13 +1,13 @@
+// One agent's work from task to result, on real repositories with the real tools: the brief's scenario, what verification wants,
+// rounds, limits and ends. Only the model is scripted.
+
 import { afterEach, describe, expect, it } from "vitest";
-import { type AgentEnvironment, runAgent } from "../../../actors/agent/agent.ts";
 import { mockModel } from "../../../actors/agent/mock-model.ts";
-import type { Model } from "../../../actors/agent/model.ts";
 import type { Plan } from "../../../actors/agent/plan.ts";
-import type { AgentProgress } from "../../../actors/agent/progress.ts";
-import type { AgentLimits, AgentResult } from "../../../actors/agent/result.ts";
+import type { AgentResult } from "../../../actors/agent/result.ts";
 import { type Script, ScriptedModel } from "../../../actors/agent/scripted-model.ts";
 import { fail } from "../../../actors/errors.ts";
-import { seededRandom, systemClock } from "../../../runtime/index.ts";
+import { systemClock } from "../../../runtime/index.ts";
 import { agentRuns, project } from "../../support/agent-run.ts";
 
 const clock = systemClock;
@@ -166,6 +166,15 @@ describe("what verification wants", () => {
     expect(result.verification?.findings).toEqual([expect.stringMatching(/No tests were found/)]);
   });
 
+  it("wants the commit on top of the start: an older one has passing tests and a difference, too", async () => {
+    const files = { ...project, "src/old.js": "export const old = 1;\n" };
+    const older = { tool: "git.checkout", params: { ref: "HEAD~1" } };
+    const model = scripted(plans([older], [], []));
+    const { result } = await run({ files, newer: { "src/new.js": "export const fresh = 1;\n" }, model });
+    expect(result).toMatchObject({ success: false, finalState: "rejected" });
+    expect(result.verification?.findings).toEqual([expect.stringMatching(/not made on top of/)]);
+  });
+
   it("wants no conflict markers", async () => {
     const conflicted = {
       tool: "files.write",
@@ -284,7 +293,7 @@ describe("limits and ends", () => {
       if (end === "cancel") clock.schedule(50, () => abort.abort());
       return new Promise<string>(() => {});
     });
-    const deadlineMs = clock.now() + (end === "deadline" ? 4_000 : 60_000);
+    const deadlineMs = clock.now() + (end === "deadline" ? 2_000 : 60_000);
     const { result, seconds } = await run({ model, env: { signal: abort.signal, deadlineMs } });
     expect(result).toMatchObject({
       finalState: "uncommitted",
@@ -294,11 +303,25 @@ describe("limits and ends", () => {
     expect(seconds).toBeLessThan(15);
   });
 
+  it("ends a tool that hangs at the deadline, and audits it", async () => {
+    const files = { ...project, "test/hang.test.js": "await new Promise(() => setInterval(() => {}, 1_000));\n" };
+    const model = scripted(plans([append, nodeTests, add, commit]));
+    const { result, seconds } = await run({ files, model, env: { deadlineMs: clock.now() + 2_000 } });
+    expect(result).toMatchObject({ finalState: "uncommitted", error: { code: "DeadlineExceeded" } });
+    expect(result.auditTrail.find(({ tool }) => tool === "tests.node")?.outcome).toBe("cancelled");
+    expect(seconds).toBeLessThan(15);
+  });
+
   it("denies what the policy denies, and lets the model go on", async () => {
     const push = { tool: "git.push", params: { remote: "origin", branch: "main" } };
-    const { result } = await run({ model: scripted(plans([push], [append, add, commit])) });
+    const model = scripted(plans([push], [append, add, commit]));
+    const { result } = await run({ model });
     expect(result.success).toBe(true);
     expect(result.auditTrail[0]).toMatchObject({ tool: "git.push", outcome: "denied" });
+    // What is never allowed is not offered either.
+    const asked = JSON.stringify(model.requests[0]);
+    expect(asked).toContain("git.commit");
+    expect(asked).not.toContain("git.push");
   });
 
   it("tells its progress in order", async () => {

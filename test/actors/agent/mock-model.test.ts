@@ -1,3 +1,5 @@
+// What the mock plans, message by message. That its plans work is in agent.test.ts.
+
 import { describe, expect, it } from "vitest";
 import { type MockVariant, mockModel, mockVariant } from "../../../actors/agent/mock-model.ts";
 import type { ModelMessage } from "../../../actors/agent/model.ts";

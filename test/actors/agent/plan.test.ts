@@ -1,8 +1,10 @@
+// How replies are read and refused, and that the schema and the tools agree.
+
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { PLAN_STEPS_MAX, parsePlan, planSchema } from "../../../actors/agent/plan.ts";
-import { defineTool, type Tool, ToolRegistry } from "../../../tools/index.ts";
+import { defineTool, standardTools, type Tool, ToolRegistry } from "../../../tools/index.ts";
 
 const tool = (name: string, input: z.ZodType): Tool =>
   defineTool({
@@ -178,5 +180,15 @@ describe("the schema", () => {
       { numRuns: 2_000 },
     );
     expect(Math.min(reaches.plan, reaches.refused)).toBeGreaterThan(20);
+  });
+
+  it("of the standard tools holds what grammar compilers know, and admits only what the tools accept", () => {
+    const standard = standardTools();
+    const text = JSON.stringify(planSchema(standard));
+    expect(text).not.toMatch(
+      /\$ref|"(oneOf|allOf|not|if|propertyNames|patternProperties|uniqueItems|multipleOf)":|\(\?[=!<]/,
+    );
+    expect(text.length).toBeLessThan(20_000);
+    for (const { name } of standard) expect(text).toContain(`"const":"${name}"`);
   });
 });

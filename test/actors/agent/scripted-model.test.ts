@@ -1,3 +1,5 @@
+// The scripted form of the model port.
+
 import { expect, it } from "vitest";
 import { ScriptedModel, type ScriptedReply } from "../../../actors/agent/scripted-model.ts";
 import { systemClock } from "../../../runtime/index.ts";
