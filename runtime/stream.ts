@@ -6,7 +6,7 @@
 // ST1  The producer never runs more than WINDOW chunks ahead of the reader.
 // ST2  Chunks come in the order they were yielded; a failure comes after the chunks before it.
 // ST3  Leaving the loop early (break, return, throw) cancels the method.
-// ST4  The call's time-out bounds the wait for each chunk; `timeoutMs` given by the caller bounds the whole stream as well.
+// ST4  The system's call time-out bounds the wait for each chunk; a `timeoutMs` given by the caller bounds the whole stream instead.
 
 import { type Address, formatAddress } from "./address.ts";
 import { type CallEnvironment, type CallOptions, cancelledBy, chainOf, deadlineOf, whyNot } from "./calls.ts";
@@ -179,9 +179,10 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     const bound = this.#message?.deadlineMs ?? NEVER;
     const soonest = this.deadlineMs - environment.clock.now();
     // Moving the deadline for every chunk would cost more than the chunk: once half of it is used up is enough.
-    if (this.bucket !== undefined && soonest > environment.callTimeoutMs / 2) return;
+    const idleMs = this.#options?.timeoutMs ?? environment.callTimeoutMs;
+    if (this.bucket !== undefined && soonest > idleMs / 2) return;
     environment.deadlines.remove(this);
-    this.deadlineMs = Math.min(environment.clock.now() + environment.callTimeoutMs, bound);
+    this.deadlineMs = Math.min(environment.clock.now() + idleMs, bound);
     environment.deadlines.add(this);
   }
 

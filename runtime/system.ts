@@ -65,6 +65,7 @@ const STOP_TIMEOUT_MS = 5_000;
 
 export class ActorSystem implements AsyncDisposable {
   readonly node: string;
+  readonly clock: Clock;
   readonly ports: Ports;
   readonly #settings: SystemSettings;
   readonly #host: Host;
@@ -80,6 +81,7 @@ export class ActorSystem implements AsyncDisposable {
   constructor(settings: SystemSettings) {
     const { node, clock, log, ports } = settings;
     this.node = node;
+    this.clock = clock;
     this.ports = ports;
     this.#settings = settings;
     this.#directory = new Directory(ports.store);

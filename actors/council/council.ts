@@ -8,7 +8,7 @@
 // CN2  An agent that ends without a result is reported as lost at once; nobody waits for it until the deadline.
 // CN3  When runCouncil settles, its agents have ended, with their processes.
 
-import { type ActorSystem, type Clock, type Handle, systemClock } from "../../runtime/index.ts";
+import type { ActorSystem, Handle } from "../../runtime/index.ts";
 import { type Sandbox, standardPolicy } from "../../tools/index.ts";
 import { mockVariant } from "../agent/mock-model.ts";
 import type { AgentProgress } from "../agent/progress.ts";
@@ -47,8 +47,6 @@ export interface CouncilRequest {
   readonly quorum?: number;
   /** Default: one for this task alone. */
   readonly collector?: CollectorHandle;
-  /** The system's clock, where that is not the machine's. */
-  readonly clock?: Clock;
   /** Ends the task with what is there: the outcome says `cancelled` for the rest. */
   readonly signal?: AbortSignal;
   /** Must not throw. */
@@ -76,12 +74,12 @@ export async function runCouncil(system: ActorSystem, request: CouncilRequest): 
   const role = roleNamed(request.role);
   const collector = request.collector ?? (await spawnCollector(system));
   try {
-    const { taskId, text, agents, timeoutMs, contentKey, quorum, clock = systemClock } = request;
+    const { taskId, text, agents, timeoutMs, contentKey, quorum } = request;
     const opened = await collector.open({
       taskId,
       text,
       agentIds: agents.map((agent) => agent.agentId),
-      deadlineMs: clock.now() + timeoutMs,
+      deadlineMs: system.clock.now() + timeoutMs,
       ...(contentKey !== undefined && { contentKey }),
       ...(quorum !== undefined && { quorum }),
     });

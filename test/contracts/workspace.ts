@@ -99,40 +99,43 @@ const running: Cases<WorkspaceForm> = {
   },
 };
 
-/** Leaves the group, the session and its parent, twice; `word` tells it from all other processes. */
-const escapee = (word: string) => `import os, sys, time
+/** A time to sleep that no other process of the machine sleeps, also when the suite runs twice at once. */
+const word = (number: number) => `4321.${process.pid}${number}`;
+
+/** Leaves the group, the session and its parent, twice. */
+const escapee = (time: string) => `import os, sys, time
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         os.setsid()
         open("escaped", "w").close()
-        os.execvp("sleep", ["sleep", "${word}"])
+        os.execvp("sleep", ["sleep", "${time}"])
     os._exit(0)
 `;
 
 const ending: Cases<WorkspaceForm> = {
   "W3: a time-out ends the tree, also a grandchild in its own session": async (make) => {
     const { workspace, countProcesses } = await make();
-    const script = `${escapee("4321.1")}time.sleep(600)`;
+    const script = `${escapee(word(1))}time.sleep(600)`;
     const controller = new AbortController();
-    const result = workspace.exec("python3", ["-c", script], { timeoutMs: 1_500, signal: controller.signal });
-    await waitUntil("the grandchild escaped", async () => (await countProcesses("4321.1")) > 0);
+    const result = workspace.exec("python3", ["-c", script], { timeoutMs: 3_000, signal: controller.signal });
+    await waitUntil("the grandchild escaped", async () => (await countProcesses(word(1))) > 0);
     expect(await result).toMatchObject({ exitCode: null, timedOut: true, cancelled: false });
-    expect(await countProcesses("4321.1")).toBe(0);
+    expect(await countProcesses(word(1))).toBe(0);
   },
   "W3: an abort does the same, at once": async (make) => {
     const { workspace, countProcesses } = await make();
     const controller = new AbortController();
-    const result = workspace.exec("python3", ["-c", `${escapee("4321.2")}time.sleep(600)`], {
+    const result = workspace.exec("python3", ["-c", `${escapee(word(2))}time.sleep(600)`], {
       ...patient,
       signal: controller.signal,
     });
-    await waitUntil("the grandchild escaped", async () => (await countProcesses("4321.2")) > 0);
+    await waitUntil("the grandchild escaped", async () => (await countProcesses(word(2))) > 0);
     controller.abort();
     const ended = await result;
     expect(ended).toMatchObject({ exitCode: null, timedOut: false, cancelled: true });
     expect(ended.durationMs).toBeLessThan(TIMEOUT_MS / 2);
-    expect(await countProcesses("4321.2")).toBe(0);
+    expect(await countProcesses(word(2))).toBe(0);
   },
   "W3: a program that ignores SIGTERM is ended too": async (make) => {
     const { workspace } = await make();
@@ -148,18 +151,22 @@ const ending: Cases<WorkspaceForm> = {
   },
   "what a command leaves in the background ends with it, and does not hold the result up": async (make) => {
     const { workspace, countProcesses } = await make();
-    const result = await workspace.exec("sh", ["-c", "setsid sleep 4321.3 & sleep 4321.3 & echo done"], patient);
+    const result = await workspace.exec(
+      "sh",
+      ["-c", `setsid sleep ${word(3)} & sleep ${word(3)} & echo done`],
+      patient,
+    );
     expect(result).toMatchObject({ exitCode: 0, stdout: "done\n", timedOut: false });
-    expect(await countProcesses("4321.3")).toBe(0);
+    expect(await countProcesses(word(3))).toBe(0);
   },
   "W5: close ends what runs, refuses new commands, removes the scratch folder and keeps the checkout": async (make) => {
     const { workspace, countProcesses } = await make();
     await writeFile(join(workspace.root, "kept"), "");
-    const result = workspace.exec("sleep", ["4321.4"], patient);
-    await waitUntil("the command runs", async () => (await countProcesses("4321.4")) > 0);
+    const result = workspace.exec("sleep", [word(4)], patient);
+    await waitUntil("the command runs", async () => (await countProcesses(word(4))) > 0);
     await Promise.all([workspace.close(), workspace.close()]);
     expect(await result).toMatchObject({ cancelled: true });
-    expect(await countProcesses("4321.4")).toBe(0);
+    expect(await countProcesses(word(4))).toBe(0);
     await expect(workspace.exec("true", [], patient)).rejects.toMatchObject({ code: "workspace-closed" });
     await expect(readdir(workspace.scratch)).rejects.toMatchObject({ code: "ENOENT" });
     expect(await readdir(workspace.root)).toEqual(["kept"]);

@@ -1,14 +1,16 @@
 // Everything below a folder as plain data, so that two moments can be compared: kinds, permissions, contents, link targets.
 
 import { lstat, readdir, readFile, readlink } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
+/** Relative path → what is there. Links are not followed. */
 export async function snapshot(folder: string): Promise<Readonly<Record<string, string>>> {
-  const names = (await readdir(folder, { recursive: true })).sort();
-  const entries = await Promise.all(
-    names.map(async (name) => [name, await describeEntry(join(folder, name))] as const),
+  // With file types, because without them node goes through links.
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = entries.map((entry) => join(entry.parentPath, entry.name)).sort();
+  return Object.fromEntries(
+    await Promise.all(paths.map(async (path) => [relative(folder, path), await describeEntry(path)] as const)),
   );
-  return Object.fromEntries(entries);
 }
 
 async function describeEntry(path: string): Promise<string> {

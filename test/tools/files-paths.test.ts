@@ -24,11 +24,12 @@ const GIT_NAMES = [
   ".git::$INDEX_ALLOCATION",
 ];
 
+/** "/" stands for the absolute path of the folder outside. */
 const LINKS: Readonly<Record<string, string>> = {
   "out-link": "../outside",
   "file-link": "../outside/secret",
   "new-link": "../outside/new",
-  "abs-link": "/tmp",
+  "abs-link": "/",
   "git-link": ".git",
   "hook-link": ".git/hooks/pre-commit",
   "up-link": "..",
@@ -69,7 +70,9 @@ async function plant(root: string): Promise<void> {
   await rm(root, { recursive: true, force: true });
   for (const folder of ["src", ".git/hooks"]) await mkdir(join(root, folder), { recursive: true });
   for (const file of ["src/a.py", ".git/config", ".git/hooks/pre-commit"]) await writeFile(join(root, file), "here\n");
-  for (const [link, target] of Object.entries(LINKS)) await symlink(target, join(root, link));
+  for (const [link, target] of Object.entries(LINKS)) {
+    await symlink(target === "/" ? join(root, "../outside") : target, join(root, link));
+  }
 }
 
 test(`no path leads a change outside the workspace or into .git, ${RUNS} paths`, { timeout: 60_000 }, async () => {
@@ -86,7 +89,6 @@ test(`no path leads a change outside the workspace or into .git, ${RUNS} paths`,
   });
   const before = await guarded();
   let changes = 0;
-  const tmpBefore = new Set(await readdir("/tmp"));
 
   await fc.assert(
     fc.asyncProperty(path, action, async (written, [tool, params]) => {
@@ -95,17 +97,13 @@ test(`no path leads a change outside the workspace or into .git, ${RUNS} paths`,
       expect(result.outcome).toMatch(/^(ok|failed)$/);
       if (result.outcome !== "ok") return;
       changes++;
-      const names = (await readdir(root, { recursive: true })).filter((found) => !/^\.git(\/|$)/.test(found));
+      const names = Object.keys(await snapshot(root)).filter((found) => !/^\.git(\/|$)/.test(found));
       expect(names.flatMap((found) => found.split("/")).filter((part) => GIT_NAMES.includes(part))).toEqual([]);
       await plant(root);
     }),
     { numRuns: RUNS },
   );
 
-  // Nothing came through the link to /tmp, and the generator is worth its name: a good part of its paths are allowed.
-  const mine = (await readdir("/tmp")).filter(
-    (entry) => !tmpBefore.has(entry) && /^(a\.py|secret|new|src|config)$/.test(entry),
-  );
-  expect(mine).toEqual([]);
+  // The generator is worth its name: a good part of its paths are allowed.
   expect(changes).toBeGreaterThan(RUNS / 20);
 });
