@@ -23,6 +23,7 @@ import {
   cloneForAgent,
   cloneRemote,
   inspectRepository,
+  lendDependencies,
   openProcessWorkspace,
   publishBranch,
   type Sandbox,
@@ -110,7 +111,9 @@ async function cloneAll(
     const batch = ids.slice(start, start + CLONES_AT_ONCE).map(async (agentId) => {
       const author = { name: `Flotilla ${agentId}`, email: `${agentId}@flotilla.invalid` };
       const request = { source: source.path, into: join(folder, agentId), commit: source.head, author };
-      return { agentId, workspacePath: await cloneForAgent(request) };
+      const workspacePath = await cloneForAgent(request);
+      await lendDependencies({ source: source.path, clone: workspacePath });
+      return { agentId, workspacePath };
     });
     agents.push(...(await Promise.all(batch)));
   }

@@ -45,6 +45,7 @@ export {
   cloneRemote,
   publishBranch,
 } from "./workspace/checkout.ts";
+export { lendDependencies } from "./workspace/dependencies.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
 export { openProcessWorkspace, type ProcessWorkspaceOptions } from "./workspace/process-workspace.ts";
 export { inspectRepository, type Repository } from "./workspace/repository.ts";

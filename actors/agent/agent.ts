@@ -148,7 +148,9 @@ class Work {
     const verification = await verify(this.#task, change, this.#context);
     this.#judged = { change, verification };
     const { verified, findings } = verification;
-    this.#context.onProgress({ kind: "verified", agentId: this.#task.agentId, verified, findings });
+    const hasWorked = change.commit !== null || change.uncommitted.length > 0;
+    // A round that only read is not a failed attempt, and must not look like one.
+    if (hasWorked) this.#context.onProgress({ kind: "verified", agentId: this.#task.agentId, verified, findings });
     return this.#judged;
   }
 

@@ -103,16 +103,6 @@ const cases: Cases<TransportForm> = {
     await waitUntil("the later frame arrived", () => west.got.length === 1);
     expect([south.got, north.got]).toEqual([[], []]);
   },
-  "a node that closes does not take down a later one of its name (TP5)": async (make) => {
-    const form = await make();
-    const north = await listening(form, "north");
-    const first = await listening(form, "south");
-    const second = await listening(form, "south");
-    await first.transport.close();
-    expect(north.transport.send("south", bytes("for the second"))).toBe(true);
-    await waitUntil("the frame arrived", () => second.got.length === 1);
-    expect(first.got).toEqual([]);
-  },
 };
 
 export function transportContract(

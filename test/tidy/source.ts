@@ -69,8 +69,17 @@ function importOf(node: Node): Import | undefined {
   return { from: found, line: node.loc.start.line, isTypeOnly };
 }
 
+/** Names the file when it does not parse: a bare "Unexpected token" would say nothing about where among all files. */
+function parsed(path: string, text: string): ReturnType<typeof parse> {
+  try {
+    return parse(text, { sourceType: "module", plugins: ["typescript"], createImportExpressions: true });
+  } catch (error) {
+    throw new Error(`${path} does not parse: ${error instanceof Error ? error.message : error}`, { cause: error });
+  }
+}
+
 export function parseSource(path: string, text: string): Source {
-  const file = parse(text, { sourceType: "module", plugins: ["typescript"], createImportExpressions: true });
+  const file = parsed(path, text);
   const program = file.program as unknown as Node;
   const comments = (file.comments ?? []).map(({ value, loc }) => ({ text: value, line: loc?.start.line ?? 1 }));
   const imports: Import[] = [];

@@ -249,6 +249,8 @@ describe("changesSince and applies", () => {
         .join(""),
     );
     expect(await source.git("-C", clone, "config", "diff.x.textconv")).toBe(bait);
+    // From here on git refuses to work in the clone at all: whoever reads it in place fails.
+    await appendFile(join(clone, ".git/config"), "[core]\n\trepositoryformatversion = 99\n");
     await mkdir(join(clone, ".git/hooks"), { recursive: true });
     for (const hook of ["reference-transaction", "post-checkout"]) {
       await writeFile(join(clone, ".git/hooks", hook), `#!/bin/sh\ntouch ${mark}\n`);

@@ -173,12 +173,15 @@ describe("a hostile checkout runs nothing", () => {
     await using _repository = repository;
     const inner = join(repository.path, "sub");
     await repository.git("init", "-q", "sub");
-    await repository.git("-C", "sub", "commit", "-q", "--allow-empty", "-m", "s");
+    await writeFile(join(inner, "f"), "x\n");
+    await repository.git("-C", "sub", "add", "f");
+    await repository.git("-C", "sub", "commit", "-q", "-m", "s");
     await repository.git("add", "sub");
     await repository.git("commit", "-q", "-m", "sub");
     await repository.git("-C", "sub", "config", "core.fsmonitor", bait);
     await repository.git("-C", "sub", "config", "filter.x.clean", bait);
     await writeFile(join(inner, ".gitattributes"), "* filter=x\n");
+    await writeFile(join(inner, "f"), "y\n");
     for (const [name, params] of [...calls.slice(0, 9), ["add", { paths: ["."] }] as const]) {
       await call(repository, name, params).catch((error: unknown) => expect(error).toBeInstanceOf(ToolFailure));
     }

@@ -7,7 +7,7 @@
 // B2  Folders outside the workspace are shown only if they were named when it was opened: a list read later could have been
 //     written by a command (an alternates file that names ~/.ssh).
 
-import { lstatSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
 import type { ToolsOptions } from "../options.ts";
 
@@ -72,6 +72,7 @@ export function sandboxView(root: string, scratch: string, options: ToolsOptions
     process.execPath,
     "/etc/resolv.conf",
     ...alternatesOf(join(root, ".git/objects")),
+    ...lentTo(join(root, "node_modules")),
   ];
   const real = needed.flatMap((path) => realPath(path) ?? []);
   const shown = [...needed, ...real].filter(
@@ -115,6 +116,18 @@ const isInside = (path: string, folder: string) => path.startsWith(`${folder}/`)
 
 function realPath(path: string): string | undefined {
   return statSync(path, { throwIfNoEntry: false }) === undefined ? undefined : realpathSync(path);
+}
+
+/** Folders that hold what is linked into a clone's node_modules (dependencies.ts). */
+function lentTo(modules: string): readonly string[] {
+  if (kindOf(modules) !== "folder") return [];
+  const links = readdirSync(modules, { withFileTypes: true }).flatMap((entry) =>
+    entry.name.startsWith("@") && entry.isDirectory()
+      ? readdirSync(join(modules, entry.name)).map((name) => join(modules, entry.name, name))
+      : [join(modules, entry.name)],
+  );
+  const targets = links.flatMap((link) => (kindOf(link) === undefined ? readlinkSync(link) : []));
+  return [...new Set(targets.flatMap((target) => /^(.*\/node_modules)\//.exec(target)?.[1] ?? []))];
 }
 
 /** git itself follows five. */
