@@ -25,6 +25,8 @@ export interface Method {
   readonly run: (...args: unknown[]) => unknown;
   /** Whether it is a generator: its answer is a stream. */
   readonly streams: boolean;
+  /** Whether it is async or a generator, so that it may go on after its call has returned. */
+  readonly waits: boolean;
 }
 
 /** A named class: what `spawn` takes. */
@@ -74,9 +76,10 @@ export const RESERVED: ReadonlySet<string> = new Set([
 ]);
 const HOOKS: ReadonlySet<string> = new Set(["onStart", "onStop"]);
 
-function isGenerator(run: unknown): boolean {
+function methodOf(run: Method["run"]): Method {
   const tag = Object.prototype.toString.call(run);
-  return tag === "[object AsyncGeneratorFunction]" || tag === "[object GeneratorFunction]";
+  const streams = tag === "[object AsyncGeneratorFunction]" || tag === "[object GeneratorFunction]";
+  return { run, streams, waits: streams || tag === "[object AsyncFunction]" };
 }
 
 function methodsOf(type: string, actorClass: ActorClass): Map<string, Method> {
@@ -90,7 +93,7 @@ function methodsOf(type: string, actorClass: ActorClass): Map<string, Method> {
           `actor type ${type}: a method cannot be called "${name}", handles keep that name; rename it`,
         );
       }
-      methods.set(name, { run: value, streams: isGenerator(value) });
+      methods.set(name, methodOf(value));
     }
   }
   return methods;

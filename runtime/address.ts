@@ -19,6 +19,13 @@ export function formatAddress(address: Address): string {
 /** Where a handle keeps its address: how copy and codec recognise one without knowing handles. */
 export const ADDRESS: unique symbol = Symbol.for("flotilla.address");
 
+/** Where a handle keeps a way to itself without options: what travels is the actor, not how its last holder wanted to call it. */
+export const PLAIN: unique symbol = Symbol.for("flotilla.plain");
+
+export function plainHandle(handle: object): unknown {
+  return (handle as { readonly [PLAIN]?: unknown })[PLAIN] ?? handle;
+}
+
 /** The address inside a handle; undefined for anything else. */
 export function addressIn(value: unknown): Address | undefined {
   return typeof value === "object" && value !== null ? (value as { [ADDRESS]?: Address })[ADDRESS] : undefined;

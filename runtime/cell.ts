@@ -12,12 +12,13 @@
 // CE4  A restart makes a new instance from the same arguments. Waiting messages stay; messages in hand fail with ActorRestarted.
 // CE5  When a cell ends, its children have ended, its timers are gone, and every message it held has been answered.
 
-import type { ActorType } from "./actor.ts";
+import type { ActorType, Method } from "./actor.ts";
 import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
 import { type Clock, finishesWithin } from "./clock.ts";
 import type { ActorEnd, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
+import { InHand } from "./in-hand.ts";
 import { callHook, type Instance, type Started, startInstance } from "./instance.ts";
 import { Life } from "./life.ts";
 import { Mailbox } from "./mailbox.ts";
@@ -44,8 +45,8 @@ export interface CellHost {
 
 type State = "starting" | "running" | "restarting" | "stopping" | "ended";
 
-/** Messages one turn may run before other actors have theirs. */
-const TURN_MAX = 256;
+/** How old a turn's idea of the time may be: only messages nearer to their deadline are worth a look at the clock. */
+const STALE_MS = 10_000;
 
 export class Cell implements Receiver, RunningActor {
   readonly type: ActorType;
@@ -58,16 +59,14 @@ export class Cell implements Receiver, RunningActor {
   readonly #host: CellHost;
   readonly #args: readonly unknown[];
   readonly #mailbox: Mailbox<Message>;
+  readonly #inHand = new InHand();
   readonly #sinceMs: number;
   #address: Address;
   #state: State = "starting";
   #instance: Instance | undefined = undefined;
   #handled = 0;
-  /** Messages in hand that outlive their turn: all but those of methods that return at once. */
-  #inHand: Set<Message> | undefined = undefined;
   #restartsAtMs: number[] | undefined = undefined;
   #context: unknown = undefined;
-  #idle: (() => void) | undefined = undefined;
   /** The last turn's Running, when no message has kept it. */
   #unkept: Running | undefined = undefined;
   #stopping: Promise<void> | undefined = undefined;
@@ -109,7 +108,7 @@ export class Cell implements Receiver, RunningActor {
   }
 
   get #free(): boolean {
-    return this.#inHand === undefined || this.#inHand.size < this.settings.concurrency;
+    return this.#inHand.size < this.settings.concurrency;
   }
 
   get #leaving(): boolean {
@@ -135,12 +134,12 @@ export class Cell implements Receiver, RunningActor {
     if (!this.scheduled && this.#free) this.#host.schedule(this);
   }
 
-  /** Runs what may be run now. Called by the run queue only. */
-  turn(nowMs: number): void {
-    for (let taken = 0; taken < TURN_MAX && this.#state === "running"; ) {
+  /** Runs what may be run now, at most `max` messages. Called by the run queue only. */
+  turn(nowMs: number, max: number): void {
+    for (let taken = 0; taken < max && this.#state === "running"; ) {
       const running = this.#unkept ?? new Running(this);
       this.#unkept = undefined;
-      const count = running.run(runSome, this, running, nowMs);
+      const count = running.run(runSome, this, running, nowMs, max - taken);
       if (running.message === undefined) this.#unkept = running;
       if (count === 0) return;
       taken += count;
@@ -148,69 +147,76 @@ export class Cell implements Receiver, RunningActor {
     if (this.#state === "running" && !this.#mailbox.isEmpty && this.#free) this.#host.schedule(this);
   }
 
-  /** Runs messages until one goes on by itself, `running` then being its own (R1), or none may be taken. Answers how many it took. */
-  runSome(running: Running, nowMs: number): number {
-    for (let taken = 0; taken < TURN_MAX; taken++) {
+  /** Runs messages until one goes on by itself with `running` as its own (R1), or none may be taken. Answers how many it took. */
+  runSome(running: Running, nowMs: number, max: number): number {
+    for (let taken = 0; taken < max; taken++) {
       const message = this.#state === "running" ? this.#take() : undefined;
       if (message === undefined) return taken;
       if (message.cancelled !== undefined) continue;
-      if (message.deadlineMs <= nowMs) {
+      if (message.deadlineMs <= nowMs + STALE_MS && message.deadlineMs <= this.#host.clock.now()) {
         this.#expire(message);
         continue;
       }
       this.#handled++;
+      const method = this.type.methods.get(message.method);
+      if (running.used && (method === undefined || method.waits)) {
+        const own = new Running(this);
+        own.message = message;
+        own.run(begin, this, message, method, undefined);
+        continue;
+      }
       running.message = message;
-      if (this.#begin(message)) return taken + 1;
+      if (this.begin(message, method)) return taken + 1;
       running.message = undefined;
+      running.used = true;
     }
-    return TURN_MAX;
+    return max;
   }
 
   #take(): Message | undefined {
     if (this.#free) return this.#mailbox.take();
     if (!this.settings.reentrant) return undefined;
-    return this.#mailbox.takeWhere((message) => this.#someInHand((held) => message.isWaitedForBy(held)));
+    return this.#mailbox.takeWhere((message) => this.#inHand.some((held) => message.isWaitedForBy(held)));
   }
 
   /** Starts a message; true when it goes on after this returns. */
-  #begin(message: Message): boolean {
-    let result: unknown;
+  begin(message: Message, method: Method | undefined): boolean {
+    this.#inHand.begin(message);
     try {
-      if (message instanceof Callback) {
-        result = message.run();
-      } else {
-        const method = this.type.methods.get(message.method);
-        const wanted = message.credit !== undefined;
-        if (method === undefined || method.streams !== wanted) {
-          const name = `${this.type.type}.${message.method}`;
-          this.#refuse(
-            message,
-            method === undefined ? noMethodFailure(name, this.type) : wrongKindFailure(name, wanted),
-          );
-          return false;
-        }
-        result = method.run.apply(this.#instance, message.args);
-        if (wanted) result = pump(message, result as Iterator<unknown> | AsyncIterator<unknown>);
+      const result = message instanceof Callback ? message.run() : this.#invoke(message, method);
+      if (isThenable(result)) {
+        this.#hold(message, result);
+        return true;
       }
+      message.sink?.value(result);
     } catch (error) {
       this.#threw(message, error);
-      return false;
     }
-    if (!isThenable(result)) {
-      message.sink?.value(result);
-      return false;
+    this.#inHand.returned();
+    return false;
+  }
+
+  #invoke(message: Message, method: Method | undefined): unknown {
+    const wanted = message.credit !== undefined;
+    if (method === undefined || method.streams !== wanted) {
+      const name = `${this.type.type}.${message.method}`;
+      return this.#refuse(
+        message,
+        method === undefined ? noMethodFailure(name, this.type) : wrongKindFailure(name, wanted),
+      );
     }
-    this.#hold(message);
-    result.then(
+    const result = method.run.apply(this.#instance, message.args);
+    return wanted ? pump(message, result as Iterator<unknown> | AsyncIterator<unknown>) : result;
+  }
+
+  #hold(message: Message, result: PromiseLike<unknown>): void {
+    const isHeld = this.#inHand.hold(message);
+    // A foreign thenable may throw or answer twice; a promise made of it does not.
+    (result instanceof Promise ? result : Promise.resolve(result)).then(
       (value) => this.#finish(message, () => message.credit === undefined && message.sink?.value(value)),
       (error: unknown) => this.#finish(message, () => this.#threw(message, error)),
     );
-    return true;
-  }
-
-  #hold(message: Message): void {
-    (this.#inHand ??= new Set()).add(message);
-    if (this.settings.reentrant) return;
+    if (!isHeld || this.settings.reentrant) return;
     // A method that called itself and then awaits the answer is a circle only now that it turns out to wait.
     const inCircle = (waiting: Message): boolean => waiting.isWaitedForBy(message) && this.#closesCircle(waiting);
     for (
@@ -224,9 +230,9 @@ export class Cell implements Receiver, RunningActor {
 
   /** Ends a held message; one that a restart or a stop has let go of says no more. */
   #finish(message: Message, settle: () => void): void {
-    if (!this.#inHand?.delete(message)) return;
+    if (!this.#inHand.finish(message)) return;
     settle();
-    if (this.#idle !== undefined && this.#inHand.size === 0) return this.#idle();
+    this.#inHand.rest();
     if (!this.scheduled && this.#state === "running" && !this.#mailbox.isEmpty) this.#host.schedule(this);
   }
 
@@ -238,14 +244,9 @@ export class Cell implements Receiver, RunningActor {
     if (message.sink === undefined || this.settings.failOnThrow) this.fail(why);
   }
 
-  #someInHand(test: (message: Message) => boolean): boolean {
-    for (const message of this.#inHand ?? []) if (test(message)) return true;
-    return false;
-  }
-
   /** Whether every message in hand waits for this one, so that none can ever make room for it. */
   #closesCircle(message: Message): boolean {
-    return !this.#free && !this.#someInHand((held) => !message.isWaitedForBy(held));
+    return !this.#free && !this.#inHand.some((held) => !message.isWaitedForBy(held));
   }
 
   // Refusals ----------------------------------------------------------------------------------------------------------------
@@ -266,23 +267,25 @@ export class Cell implements Receiver, RunningActor {
 
   /** Makes an instance; a promise only when its onStart waits. Answers why it could not be made. */
   start(): WireError | undefined | Promise<WireError | undefined> {
+    const { incarnation } = this.#address;
     const started = startInstance(this.type, this.#args, this.settings.copy, new Running(this));
-    return started instanceof Promise ? started.then((late) => this.#started(late)) : this.#started(started);
+    if (started instanceof Promise) return started.then((late) => this.#started(late, incarnation));
+    return this.#started(started, incarnation);
   }
 
-  #started(started: Started): WireError | undefined {
+  #started(started: Started, incarnation: number): WireError | undefined {
+    // A kill, a stop or a failure may have come while onStart was waiting.
+    if (this.#state !== "starting" || this.#address.incarnation !== incarnation) return undefined;
     if (started.kind === "failed") return started.why;
-    // A kill or a stop may have come while onStart was waiting.
-    if (this.#leaving) return undefined;
     this.#instance = started.instance;
     this.#state = "running";
     if (!this.#mailbox.isEmpty && !this.scheduled) this.#host.schedule(this);
     return undefined;
   }
 
-  /** Ends this life because of `why`; the supervisor says what follows (CE3). */
+  /** Ends this life because of `why`; the supervisor says what follows (CE3). Between two lives there is none that could fail. */
   fail(why: WireError): void {
-    if (this.#leaving) return;
+    if (this.#leaving || this.#state === "restarting") return;
     const { restart, escalate } = this.settings;
     const nowMs = this.#host.clock.now();
     const directive = decide(this.#restartsAtMs ?? [], restart, escalate && this.parent !== undefined, nowMs);
@@ -296,12 +299,15 @@ export class Cell implements Receiver, RunningActor {
     this.#state = "restarting";
     this.#restartsAtMs = [...withinWindow(this.#restartsAtMs ?? [], restart, nowMs), nowMs];
     this.#letGo(failure("ActorRestarted", `${this.label} was restarted: ${why.message}`));
+    // What the old life's timers and watches had to say is nothing to the next one.
+    this.#mailbox.dropControl();
+    this.#address = { ...this.#address, incarnation: this.#address.incarnation + 1 };
     this.life.addTimer(this.#host.clock, directive.afterMs, () => this.#restart());
   }
 
   #restart(): void {
     if (this.#state !== "restarting") return;
-    this.#address = { ...this.#address, incarnation: this.#address.incarnation + 1 };
+    this.#state = "starting";
     const failed = this.start();
     if (failed instanceof Promise) void failed.then((why) => why && this.fail(why));
     else if (failed !== undefined) this.fail(failed);
@@ -309,9 +315,8 @@ export class Cell implements Receiver, RunningActor {
 
   /** Drops what belongs to this life: messages in hand, timers, children in reverse. */
   #letGo(why: WireError): void {
-    const held = [...(this.#inHand ?? [])];
-    this.#inHand = undefined;
-    for (const message of held) {
+    this.#unkept = undefined;
+    for (const message of this.#inHand.letGo()) {
       message.cancel(why);
       message.sink?.fail(why);
     }
@@ -319,35 +324,41 @@ export class Cell implements Receiver, RunningActor {
     for (const child of this.life.children()) child.kill();
   }
 
-  /** Ends the actor after what is in hand, within `timeoutMs`; then its children, then onStop. An actor that stops itself is not waited for. */
+  /**
+   * Ends the actor: what is in hand and its children within `timeoutMs`, then onStop within as much again. An actor that stops itself
+   * is not waited for.
+   */
   stop(timeoutMs: number): Promise<void> {
     if (this.#state === "ended") return Promise.resolve();
-    this.#stopping ??= this.#stop(timeoutMs);
+    if (this.#stopping === undefined) this.#stopping = this.#stop(timeoutMs);
+    else void this.#hurry(this.#stopping, timeoutMs);
     return currentRunning()?.actor === this ? Promise.resolve() : this.#stopping;
+  }
+
+  /** A later stop with less patience than the first; twice, as the first may take that long. */
+  async #hurry(stopping: Promise<void>, timeoutMs: number): Promise<void> {
+    const inTime = await finishesWithin(this.#host.clock, 2 * timeoutMs, (done) => void stopping.then(done));
+    if (!inTime) this.#end("stopped", failure("ActorEnded", `${this.label} was stopped`));
   }
 
   async #stop(timeoutMs: number): Promise<void> {
     const { clock } = this.#host;
+    const untilMs = clock.monotonic() + timeoutMs;
     const started = this.#state === "running";
     const why = failure("ActorEnded", `${this.label} was stopped`);
     this.#state = "stopping";
     this.#refuseWaiting(why);
     this.life.cancelTimers();
-    if (!(await finishesWithin(clock, timeoutMs, (done) => this.#whenIdle(done)))) this.#letGo(why);
-    for (const child of this.life.children()) await child.stop(timeoutMs);
+    if (!(await finishesWithin(clock, timeoutMs, (done) => this.#inHand.whenIdle(done)))) this.#letGo(why);
+    for (const child of this.life.children()) await child.stop(Math.max(0, untilMs - clock.monotonic()));
     const { onStop } = this.#instance ?? {};
     if (started && onStop !== undefined)
       await finishesWithin(clock, timeoutMs, (done) => this.#runOnStop(onStop, done));
     this.#end("stopped", why);
   }
 
-  #whenIdle(done: () => void): void {
-    if ((this.#inHand?.size ?? 0) === 0) done();
-    else this.#idle = done;
-  }
-
   #runOnStop(onStop: () => unknown, done: () => void): void {
-    const run = async () => new Running(this).run(callHook, onStop, this.#instance ?? {}, 0);
+    const run = async () => new Running(this).run(callHook, onStop, this.#instance ?? {}, undefined, undefined);
     run().then(done, (error: unknown) => {
       this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
       done();
@@ -364,7 +375,7 @@ export class Cell implements Receiver, RunningActor {
     this.#state = "ended";
     this.#letGo(why);
     this.#refuseWaiting(why);
-    this.#idle?.();
+    this.#inHand.rest();
     this.parent?.life.disown(this);
     const end: ActorEnd = { address: this.#address, reason, ...(error && { error }) };
     // The name must be free before anybody hears of the end, else a watcher that spawns again meets its own predecessor.
@@ -379,6 +390,10 @@ export class Cell implements Receiver, RunningActor {
   }
 }
 
-function runSome(cell: Cell, running: Running, nowMs: number): number {
-  return cell.runSome(running, nowMs);
+function runSome(cell: Cell, running: Running, nowMs: number, max: number): number {
+  return cell.runSome(running, nowMs, max);
+}
+
+function begin(cell: Cell, message: Message, method: Method | undefined): boolean {
+  return cell.begin(message, method);
 }

@@ -9,7 +9,7 @@
 
 import { Packr } from "msgpackr";
 import { type Address, addressIn } from "./address.ts";
-import { copy, copyInstance } from "./copy.ts";
+import { copy, copyInstance, type ErrorParts, errorParts, makeError, makeView, viewBytes, viewName } from "./copy.ts";
 import type { Envelope } from "./envelope.ts";
 
 export const PROTOCOL_VERSION = 1;
@@ -18,19 +18,6 @@ const TAG = "\u0000flotilla";
 
 /** Makes a handle for an address that arrived; codec knows no handles. */
 export type ReviveHandle = (address: Address) => unknown;
-
-const views = {
-  Int8Array,
-  Uint8ClampedArray,
-  Int16Array,
-  Uint16Array,
-  Int32Array,
-  Uint32Array,
-  Float32Array,
-  Float64Array,
-  BigInt64Array,
-  BigUint64Array,
-} as const;
 
 type Tagged = readonly [kind: string, ...parts: unknown[]];
 
@@ -42,7 +29,8 @@ function wireLeaf(value: object | bigint, into: (part: unknown, key: string) => 
   if (typeof value === "bigint") return tag("bigint", String(value));
   const address = addressIn(value);
   if (address !== undefined) return tag("handle", { ...address });
-  if (value instanceof Uint8Array) return value;
+  // A copy: the frame is made later, and the sender may reuse its buffer as soon as the call is made.
+  if (value instanceof Uint8Array) return viewBytes(value);
   if (value instanceof Date) return tag("date", value.getTime());
   if (value instanceof RegExp) return tag("regexp", value.source, value.flags);
   if (value instanceof Map) {
@@ -56,12 +44,12 @@ function wireLeaf(value: object | bigint, into: (part: unknown, key: string) => 
       "set",
       [...value].map((part, at) => into(part, `.values[${at}]`)),
     );
-  if (value instanceof Error) return tag("error", value.name, value.message, value.stack ?? "");
-  if (value instanceof ArrayBuffer) return tag("buffer", new Uint8Array(value));
-  if (ArrayBuffer.isView(value)) {
-    return tag("view", value.constructor.name, new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-  }
-  return copyInstance(value, into);
+  if (value instanceof Error) return tag("error", ...errorParts(value, into));
+  if (value instanceof ArrayBuffer) return tag("buffer", new Uint8Array(value.slice(0)));
+  if (ArrayBuffer.isView(value)) return tag("view", viewName(value), viewBytes(value));
+  const copied = copyInstance(value, into);
+  // MessagePack readers rename that key, for safety's sake.
+  return Object.hasOwn(copied, "__proto__") ? tag("fields", Object.entries(copied)) : copied;
 }
 
 /** A value as it goes into an envelope for another node. Throws NotSendable naming the path. */
@@ -71,14 +59,19 @@ export function toWire(value: unknown, root: string): unknown {
 
 /** The value an envelope carried. */
 export function fromWire(value: unknown, revive: ReviveHandle): unknown {
-  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;
+  if (typeof value !== "object" || value === null) return value;
+  // A copy: what was decoded is a window on the whole frame, with everybody else's bytes in it.
+  if (value instanceof Uint8Array) return new Uint8Array(value);
   if (Array.isArray(value)) return value.map((part) => fromWire(part, revive));
   const parts = (value as Record<string, unknown>)[TAG];
   if (Array.isArray(parts)) return fromTag(parts as unknown as Tagged, revive);
   return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, fromWire(part, revive)]));
 }
 
-function fromTag([kind, first, second, third]: Tagged, revive: ReviveHandle): unknown {
+function fromTag([kind, ...parts]: Tagged, revive: ReviveHandle): unknown {
+  const [first, second] = parts;
+  const all = (values: unknown) => (values as unknown[]).map((part) => fromWire(part, revive));
+  const pairs = (values: unknown) => (values as unknown[]).map((pair) => all(pair) as [string, unknown]);
   switch (kind) {
     case "handle":
       return revive(first as Address);
@@ -89,24 +82,20 @@ function fromTag([kind, first, second, third]: Tagged, revive: ReviveHandle): un
     case "regexp":
       return new RegExp(first as string, second as string);
     case "map":
-      return new Map(
-        (first as [unknown, unknown][]).map(([key, part]) => [fromWire(key, revive), fromWire(part, revive)]),
-      );
+      return new Map(pairs(first));
+    case "fields":
+      return Object.fromEntries(pairs(first));
     case "set":
-      return new Set((first as unknown[]).map((part) => fromWire(part, revive)));
+      return new Set(all(first));
     case "error":
-      return Object.assign(new Error(second as string), { name: first, stack: third });
+      return makeError(all(parts) as unknown as ErrorParts);
     case "buffer":
-      return (first as Uint8Array).slice().buffer;
+      return new Uint8Array(first as Uint8Array).buffer;
     case "view":
-      return viewOf(first as keyof typeof views, (second as Uint8Array).slice());
+      return makeView(first as string, new Uint8Array(second as Uint8Array));
     default:
       throw new TypeError(`unknown tag ${kind}`);
   }
-}
-
-function viewOf(name: keyof typeof views, bytes: Uint8Array<ArrayBuffer>): unknown {
-  return new views[name](bytes.buffer);
 }
 
 /** One per system: MessagePack writers keep buffers, and two systems must not share them. */

@@ -32,6 +32,7 @@ export class Deadlines {
   #recent: Bucket | undefined;
   #timer: Timer | undefined;
   #armedFor = Number.POSITIVE_INFINITY;
+  #closed = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -55,20 +56,26 @@ export class Deadlines {
     else entry.before.after = entry.after;
     if (entry.after !== undefined) entry.after.before = entry.before;
     entry.bucket = entry.before = entry.after = undefined;
-    if (bucket.first === undefined && bucket !== this.#recent) this.#buckets.delete(bucket.key);
+    if (bucket.first === undefined && bucket !== this.#recent) this.#drop(bucket);
   }
 
-  /** Forgets every entry without telling it. */
+  /** Forgets every entry without telling it, and sets no timer any more. */
   close(): void {
+    this.#closed = true;
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#buckets.clear();
     this.#recent = undefined;
   }
 
+  /** While a bucket's entries are told, another with its key may have taken its place. */
+  #drop(bucket: Bucket): void {
+    if (this.#buckets.get(bucket.key) === bucket) this.#buckets.delete(bucket.key);
+  }
+
   #bucket(key: number): Bucket {
     const left = this.#recent;
-    if (left !== undefined && left.first === undefined) this.#buckets.delete(left.key);
+    if (left !== undefined && left.first === undefined) this.#drop(left);
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) {
       bucket = { key, first: undefined };
@@ -79,6 +86,7 @@ export class Deadlines {
   }
 
   #arm(key: number): void {
+    if (this.#closed) return;
     this.#timer?.cancel();
     this.#armedFor = key;
     // Keeps the process alive: whoever awaits an answer must get one, not an exit.

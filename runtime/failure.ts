@@ -13,8 +13,13 @@ export function failure(code: RuntimeErrorCode, message: string, data: ErrorData
 }
 
 function causeOf(thrown: unknown): WireError["cause"] & {} {
-  if (thrown instanceof Error) return { name: thrown.name, message: thrown.message, stack: thrown.stack ?? "" };
-  return { name: "Error", message: String(thrown), stack: "" };
+  try {
+    if (!(thrown instanceof Error)) return { name: "Error", message: String(thrown), stack: "" };
+    return { name: String(thrown.name), message: String(thrown.message), stack: String(thrown.stack ?? "") };
+  } catch {
+    // An object without a text form, a getter that throws: telling of a failure must not fail itself.
+    return { name: "Error", message: "something that cannot be printed", stack: "" };
+  }
 }
 
 /** What an actor's code threw, as a failure for whoever waits (F3). `where` is "counter.add". */

@@ -6,7 +6,7 @@
 
 import type { ActorClass, ActorType } from "./actor.ts";
 import { RESERVED } from "./actor.ts";
-import { ADDRESS, type Address, formatAddress } from "./address.ts";
+import { ADDRESS, type Address, formatAddress, PLAIN } from "./address.ts";
 import type { CallOptions } from "./calls.ts";
 import type { Stream } from "./stream.ts";
 
@@ -75,7 +75,8 @@ export type HandleMaker = (address: Address, options?: CallOptions) => AnyHandle
 function unlisted(send: (held: Held, method: string, args: unknown[]) => unknown): object {
   return new Proxy(Object.create(null), {
     get(_target, name, held: Held) {
-      if (typeof name !== "string" || RESERVED.has(name)) return undefined;
+      // What every object has is asked for by printers and comparers, not by callers.
+      if (typeof name !== "string" || RESERVED.has(name) || name in Object.prototype) return undefined;
       return (...args: unknown[]) => send(held, name, args);
     },
   });
@@ -119,6 +120,12 @@ export function handleMaker(dispatch: Dispatch, type: ActorType<ActorClass> | un
   proto.toJSON = function (this: Held) {
     return formatAddress(this[ADDRESS]);
   };
+  if (!Object.hasOwn(proto, "toString")) proto.toString = proto.toJSON;
+  Object.defineProperty(proto, PLAIN, {
+    get(this: Held) {
+      return this[OPTIONS] === undefined ? this : make(proto, this[ADDRESS], undefined);
+    },
+  });
   proto[Symbol.asyncDispose] = function (this: Held) {
     return dispatch.stop(this[ADDRESS]);
   };

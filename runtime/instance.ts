@@ -21,9 +21,9 @@ export function startInstance(
   running: Running,
 ): Started | Promise<Started> {
   try {
-    const instance = running.run(construct, type, copies ? copyArgs([...args]) : args, undefined);
+    const instance = running.run(construct, type, copies ? copyArgs([...args]) : args, undefined, undefined);
     if (instance.onStart === undefined) return { kind: "started", instance };
-    const starting: unknown = running.run(callHook, instance.onStart, instance, undefined);
+    const starting: unknown = running.run(callHook, instance.onStart, instance, undefined, undefined);
     return isThenable(starting) ? whenStarted(type, instance, starting) : { kind: "started", instance };
   } catch (error) {
     return startFailed(type, error);

@@ -57,6 +57,11 @@ export class Mailbox<T extends Linked<T>> {
     this.#controlLast = message;
   }
 
+  /** Forgets the control lane. */
+  dropControl(): void {
+    this.#control = this.#controlLast = undefined;
+  }
+
   take(): T | undefined {
     return this.#takeControl() ?? this.#takeWork();
   }

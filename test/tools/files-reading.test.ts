@@ -13,7 +13,7 @@ const FILES = {
   ".github/ci.yml": "on: push\n",
   ".gitignore": "*.log\n/out/\n",
   "debug.log": "greet\n",
-  "-e": "dashes\n",
+  "-e": "dashes -e --pre=cat\n",
 } as const;
 
 const inRepository = async (use: (bench: ToolBench, path: string) => Promise<void>) => {
@@ -141,8 +141,8 @@ describe("files.search", () => {
     [{ pattern: "hi", path: "src/deep" }, ["src/deep/other.py:1"]],
     [{ pattern: "hi", path: "src/utils.py" }, ["src/utils.py:4"]],
     [{ pattern: "hi", glob: "other*" }, ["src/deep/other.py:1"]],
-    [{ pattern: "-e" }, []],
-    [{ pattern: "--pre=touch pwned" }, []],
+    [{ pattern: "-e" }, ["-e:1"]],
+    [{ pattern: "--pre=cat" }, ["-e:1"]],
     [{ pattern: "dashes", path: "-e" }, ["-e:1"]],
     [{ pattern: "ref: refs", glob: ".git/**" }, []],
     [{ pattern: "nothing like it" }, []],
@@ -188,7 +188,7 @@ describe("files.search", () => {
     inRepository(async (bench) => expect(codeOf(await bench.call("files.search", params))).toBe(code)),
   );
 
-  test("the repository cannot configure the search, nor links lead it outside", async () => {
+  test("neither a file in the repository nor a link leads the search outside", async () => {
     await using outside = await makeFolder();
     await writeFile(join(outside.path, "secret"), "needle\n");
     await using repository = await makeRepository({ files: { ".ripgreprc": "--follow\n", a: "needle\n" } });

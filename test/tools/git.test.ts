@@ -1,6 +1,6 @@
 // The git tools against real repositories: what they answer and what they refuse. Hostile checkouts are git-hostile.test.ts.
 
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -84,6 +84,21 @@ describe("the ten tools", () => {
     await repository.write({ "dir/new": "n", "x.log": "x" });
     expect((await call(repository, "add", { paths: ["dir"] })).data).toEqual({ staged: ["a.txt", "dir/new"] });
     await expect(call(repository, "add", { paths: ["x.log"] })).rejects.toMatchObject({ code: "git-failed" });
+  });
+
+  test("add takes no repository inside the tree for a file, and leaves an empty submodule alone", async () => {
+    await using repository = await makeRepository({ files });
+    await repository.git("init", "-q", "inner");
+    await repository.git("-C", "inner", "commit", "-q", "--allow-empty", "-m", "i");
+    await expect(call(repository, "add", { paths: ["."] })).rejects.toMatchObject({
+      code: "nested-repository",
+      data: { nested: ["inner/"] },
+    });
+    await repository.git("add", "inner");
+    await expect(call(repository, "add", { paths: ["inner"] })).rejects.toMatchObject({ data: { nested: ["inner"] } });
+    expect((await call(repository, "add", { paths: ["dir"] })).success).toBe(true);
+    await rm(join(repository.path, "inner/.git"), { recursive: true });
+    expect((await call(repository, "add", { paths: ["."] })).success).toBe(true);
   });
 
   test("push and pull go to a configured remote by name, and never force", async () => {

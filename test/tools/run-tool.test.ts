@@ -258,6 +258,16 @@ describe("time (K3, K4)", () => {
     });
   });
 
+  test("a failure after the deadline is a timeout, also where the timer has not fired yet", async () => {
+    const { clock, call } = bench(async () => {
+      await clock.advance(1_000);
+      return { success: false, content: "half done" };
+    });
+    const schedule = clock.schedule.bind(clock);
+    clock.schedule = (delayMs, run) => schedule(delayMs + 1, run);
+    expect(await call()).toMatchObject({ outcome: "timeout", content: expect.stringContaining("half done") });
+  });
+
   test("a tool that says itself that its time was up is a timeout, not a failure", async () => {
     const { call } = bench(() => Promise.reject(new ToolFailure("timeout", "The search took too long.")));
     expect(await call()).toMatchObject({ outcome: "timeout", error: { code: "timeout" } });

@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { systemClock, systemRandom } from "../../runtime/index.ts";
-import { openProcessWorkspace, type Sandbox, type Workspace } from "../../tools/index.ts";
+import { cloneForAgent, openProcessWorkspace, type Sandbox, type Workspace } from "../../tools/index.ts";
 import { type ToolsOptions, toolsOptions } from "../../tools/options.ts";
 import { workspaceContract } from "../contracts/workspace.ts";
 import { makeFolder, makeRepository } from "../support/git-repository.ts";
@@ -69,6 +69,22 @@ describe("openProcessWorkspace", () => {
     });
   });
 
+  const isRoot = process.getuid?.() === 0;
+  test.skipIf(isRoot)(
+    `close removes folders that were made unwritable${isRoot ? " (skipped: root writes everywhere)" : ""}`,
+    async () => {
+      await using folder = await makeFolder();
+      const workspace = await open(folder.path, "none");
+      await workspace.exec(
+        "sh",
+        ["-c", 'mkdir -p "$HOME/a/b" && touch "$HOME/a/b/c" && chmod -R a-w "$HOME/a"'],
+        patient,
+      );
+      await workspace.close();
+      await expect(readdir(workspace.scratch)).rejects.toMatchObject({ code: "ENOENT" });
+    },
+  );
+
   test("the search path holds absolute folders only", () => {
     expect(toolsOptions({ PATH: "bin:/usr/bin::.:/bin", HOME: "/nowhere" })).toMatchObject({
       path: "/usr/bin:/bin",
@@ -98,6 +114,21 @@ describe.skipIf(whyNoBox !== undefined)(`bubblewrap${whyNoBox === undefined ? ""
     expect(await read(join(elsewhere.path, ".ssh/id_ed25519"))).toBe("");
     expect(await read(join(home.path, "notes"))).toBe("");
     expect((await workspace.exec("ls", ["-A", "/run"], patient)).stdout).not.toContain("docker.sock");
+  });
+
+  test("a secret inside the workspace itself, or inside a folder that is shown again, stays hidden", async () => {
+    await using home = await makeFolder();
+    const project = join(home.path, "project");
+    await mkdir(project);
+    await mkdir(join(home.path, ".ssh"));
+    await writeFile(join(home.path, ".ssh/id"), "SECRET");
+    const options = { ...toolsOptions(), home: home.path };
+    const everywhere = { ...options, toolchains: { PYENV_ROOT: home.path } };
+    for (const [root, chosen] of [[home.path, options] as const, [project, everywhere] as const]) {
+      await using workspace = await open(root, "bubblewrap", chosen);
+      expect((await workspace.exec("ls", [home.path], patient)).stdout).toBe("project\n");
+      expect((await workspace.exec("cat", [join(home.path, ".ssh/id")], patient)).stdout).toBe("");
+    }
   });
 
   test("writes nowhere but in the checkout, the scratch folder and its own /tmp", async () => {
@@ -136,6 +167,21 @@ describe.skipIf(whyNoBox !== undefined)(`bubblewrap${whyNoBox === undefined ? ""
     );
     expect(commit).toMatchObject({ exitCode: 0, stderr: "" });
     expect(await repository.git("log", "--format=%s")).toBe("two\nFirst");
+  });
+
+  test("an agent's clone reads the objects it borrows, though they lie in a folder that is hidden", async () => {
+    await using source = await makeRepository({ files: { "a.txt": "one\n" } });
+    await using folder = await makeFolder();
+    const first = await cloneForAgent({
+      source: source.path,
+      into: join(folder.path, "1"),
+      commit: await source.head(),
+    });
+    const second = await cloneForAgent({ source: first, into: join(folder.path, "2"), commit: await source.head() });
+    await using workspace = await open(second, "bubblewrap");
+    expect((await workspace.exec("git", ["show", "HEAD:a.txt"], patient)).stdout).toBe("one\n");
+    expect((await workspace.exec("ls", [source.path], patient)).stdout).toBe("");
+    expect((await workspace.exec("touch", [join(source.path, ".git/objects/x")], patient)).exitCode).not.toBe(0);
   });
 
   test("folders that a command adds to the alternates later are not shown", async () => {

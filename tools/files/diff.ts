@@ -43,7 +43,7 @@ async function sinceCommit(file: ResolvedPath, context: ToolContext): Promise<st
 async function between(from: ResolvedPath, to: ResolvedPath): Promise<string> {
   const [before, after] = await Promise.all([readText(from), readText(to)]);
   if (before.text === after.text) return "";
-  const options = { context: 3,  headerOptions: FILE_HEADERS_ONLY };
+  const options = { context: 3, timeout: COMPARE_MAX_MS, headerOptions: FILE_HEADERS_ONLY };
   const patch = createTwoFilesPatch(from.relative, to.relative, before.text, after.text, undefined, undefined, options);
   if (patch === undefined)
     throw new ToolFailure(

@@ -13,7 +13,7 @@ const OUTPUT_MAX_BYTES = 8 * 1024 * 1024;
 const COMPLAINT_MAX = 500;
 
 /** Hidden files count (.github, .env.example); what .gitignore names does not. */
-const COMMON = ["--no-config", "--hidden", "--no-messages", "--no-require-git", "--iglob=!.git", "--sort=path"];
+const COMMON = ["--hidden", "--no-messages", "--no-require-git", "--iglob=!.git", "--sort=path"];
 
 export interface Search {
   readonly stdout: string;

@@ -1,5 +1,7 @@
 // git tools that change the agent's own clone: branch, checkout, add, commit.
 
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { z } from "zod";
 import { defineTool, ToolFailure } from "../tool.ts";
 import { behindDashes, branchName, pathList, revision } from "./inputs.ts";
@@ -76,7 +78,9 @@ const addTool = defineTool({
   ...CHANGE,
   async run({ paths }, context) {
     const git = await openGit(context);
-    await git.run(["add", "--all", ...(await behindDashes(context, paths))]);
+    const where = await behindDashes(context, paths);
+    await refuseNested(git, context.workspace.root, where);
+    await git.run(["add", "--all", ...where]);
     const staged = await stagedPaths(git);
     return {
       success: true,
@@ -85,6 +89,25 @@ const addTool = defineTool({
     };
   },
 });
+
+/** `git add` runs a status inside each nested repository it meets, with that one's configuration (G4), and would commit a bare link to it. */
+async function refuseNested(git: Git, root: string, where: readonly string[]): Promise<void> {
+  const stages = parseList((await git.run(["ls-files", "--stage", "-z", ...where])).stdout);
+  const links = stages
+    .filter((stage) => stage.startsWith("160000 "))
+    .map((stage) => stage.slice(stage.indexOf("\t") + 1));
+  // A submodule that was never filled holds no configuration, and nothing runs.
+  const filled = links.filter((path) => existsSync(join(root, path, ".git")));
+  const { entries } = await statusOf(git, where);
+  const loose = entries.filter(({ kind, path }) => kind === "untracked" && path.endsWith("/")).map(({ path }) => path);
+  const nested = [...filled, ...loose];
+  if (nested.length === 0) return;
+  throw new ToolFailure(
+    "nested-repository",
+    `${nested.join(", ")} is a repository of its own: name other paths, or delete its .git folder.`,
+    { nested },
+  );
+}
 
 async function stagedPaths(git: Git): Promise<readonly string[]> {
   const { stdout } = await git.run([

@@ -8,18 +8,19 @@ import { type Git, openGit } from "./run-git.ts";
 
 const READ = { risk: "read", sideEffects: "none", timeoutMs: 30_000, outputMaxBytes: 64 * 1024 } as const;
 
-export async function statusOf(git: Git): Promise<Status> {
-  const { stdout } = await git.run([
-    ...[
-      "status",
-      "--porcelain=v2",
-      "--branch",
-      "-z",
-      "--untracked-files=all",
-      "--ignore-submodules=all",
-      "--no-renames",
-    ],
-  ]);
+const STATUS = [
+  "status",
+  "--porcelain=v2",
+  "--branch",
+  "-z",
+  "--untracked-files=all",
+  "--ignore-submodules=all",
+  "--no-renames",
+] as const;
+
+/** `where`: `--` and paths, to look at these only. */
+export async function statusOf(git: Git, where: readonly string[] = []): Promise<Status> {
+  const { stdout } = await git.run([...STATUS, ...where]);
   return parseStatus(stdout);
 }
 

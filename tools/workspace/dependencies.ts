@@ -16,7 +16,7 @@ import { join, relative } from "node:path";
 
 const FOLDER = "node_modules";
 /** Caches of tools, which must be the clone's own. */
-const OWN = new Set([".vite", ".vite-temp", ".vitest", ".cache", ".package-lock.json"]);
+const OWN: ReadonlySet<string> = new Set([".vite", ".vite-temp", ".vitest", ".cache", ".package-lock.json"]);
 
 /** Links `source`'s installed packages into `clone`. Answers how many; 0 when there are none, or the clone has its own. */
 export async function lendDependencies({ source, clone }: { source: string; clone: string }): Promise<number> {

@@ -15,6 +15,7 @@ import type { ExecOptions, ExecResult, Sandbox, Workspace } from "./workspace.ts
 
 const OUTPUT_MAX_BYTES = 1024 * 1024;
 const PROBE_TIMEOUT_MS = 5_000;
+const CLEANING_TIMEOUT_MS = 30_000;
 
 export interface ProcessWorkspaceOptions {
   /** Folder that holds the checkout. Not removed by `close`. */
@@ -139,6 +140,21 @@ class ProcessWorkspace implements Workspace {
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.allSettled(this.#running);
-    await rm(this.scratch, { recursive: true, force: true, maxRetries: 3 });
+    await this.#removeScratch().catch(async () => {
+      await this.#unlockScratch();
+      await this.#removeScratch();
+    });
+  }
+
+  /** Tools leave folders that not even their owner may change (go's module cache); those cannot be emptied. */
+  async #unlockScratch(): Promise<void> {
+    const { options, clock, random } = this.#opened;
+    const args = ["-R", "u+rwX", this.scratch];
+    const bounds = { timeoutMs: CLEANING_TIMEOUT_MS, outputMaxBytes: 0, leftovers: "wanted" as const };
+    await runProcess({ program: "chmod", args, cwd: "/", env: { PATH: options.path }, ...bounds }, clock, random);
+  }
+
+  #removeScratch(): Promise<void> {
+    return rm(this.scratch, { recursive: true, force: true, maxRetries: 3 });
   }
 }

@@ -4,6 +4,7 @@
 //
 // B1  Later mounts hide earlier ones, so the order is: the machine read-only; private /dev, /proc, /tmp, /run; the user's secrets
 //     hidden; what is needed from hidden places shown again, read-only; the workspace writable; its git config and hooks read-only.
+//     What is shown again may hold a secret itself (a project in the home): that is hidden a second time.
 // B2  Folders outside the workspace are shown only if they were named when it was opened: a list read later could have been
 //     written by a command (an alternates file that names ~/.ssh).
 
@@ -63,6 +64,14 @@ const SECRETS = [
   ".psql_history",
 ] as const;
 
+/** This package, or the node_modules it is installed in: ripgrep and the test reporters run from there, and it may lie under /tmp. */
+const OWN_FOLDER = ownFolder(resolve(import.meta.dirname, "../.."));
+
+function ownFolder(root: string): string {
+  const installed = root.indexOf("/node_modules/");
+  return installed < 0 ? root : root.slice(0, installed + "/node_modules".length);
+}
+
 export function sandboxView(root: string, scratch: string, options: ToolsOptions): SandboxView {
   const secrets = SECRETS.map((name) => join(options.home, name)).filter((path) => kindOf(path) !== undefined);
   const hidden = [...PRIVATE_FOLDERS, ...secrets];
@@ -70,6 +79,7 @@ export function sandboxView(root: string, scratch: string, options: ToolsOptions
     ...options.path.split(delimiter),
     ...Object.values(options.toolchains),
     process.execPath,
+    OWN_FOLDER,
     "/etc/resolv.conf",
     ...alternatesOf(join(root, ".git/objects")),
     ...lentTo(join(root, "node_modules")),
@@ -83,6 +93,9 @@ export function sandboxView(root: string, scratch: string, options: ToolsOptions
 
 /** The arguments of `bwrap` before the program. One given by its absolute path is shown even where private folders hide its neighbours. */
 export function sandboxArguments(view: SandboxView, program: string, cwd: string, network: boolean): readonly string[] {
+  const shown = [...view.shown, ...(isAbsolute(program) ? [program] : [])];
+  const hideInside = (folders: readonly string[]) =>
+    view.secrets.filter((secret) => folders.some((folder) => isInside(secret, folder))).flatMap(hide);
   return [
     "--unshare-all",
     ...(network ? ["--share-net"] : []),
@@ -91,8 +104,10 @@ export function sandboxArguments(view: SandboxView, program: string, cwd: string
     ...["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"],
     ...PRIVATE_FOLDERS.filter((path) => kindOf(path) === "folder").flatMap((path) => ["--tmpfs", path]),
     ...view.secrets.flatMap(hide),
-    ...[...view.shown, ...(isAbsolute(program) ? [program] : [])].flatMap((path) => ["--ro-bind", path, path]),
+    ...shown.flatMap((path) => ["--ro-bind", path, path]),
+    ...hideInside(shown),
     ...["--bind", view.root, view.root, "--bind", view.scratch, view.scratch],
+    ...hideInside([view.root]),
     ...gitProtection(view.root).flatMap((path) => ["--ro-bind", path, path]),
     ...["--chdir", cwd, "--"],
   ];

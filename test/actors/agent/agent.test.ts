@@ -330,7 +330,6 @@ describe("limits and ends", () => {
       "planning",
       "planned",
       "step",
-      "verified",
       "planning",
       "planned",
       "step",
