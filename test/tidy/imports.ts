@@ -95,7 +95,7 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^(lru-cache)$/, /^actors\//],
   [/^neo4j-driver$/, /^actors\/context\//],
   [/^execa$/, /^(tools\/workspace|nodes)\//],
-  [/^(@vscode\/ripgrep|isbinaryfile|write-file-atomic)$/, /^tools\//],
+  [/^(@vscode\/ripgrep|isbinaryfile)$/, /^tools\//],
   [/^diff$/, /^(tools|actors\/council)\//],
   [/^fast-xml-parser$/, /^tools\/tests\//],
   [/^prom-client$/, /^[a-z]+\/metrics\.ts$/],

@@ -1,3 +1,5 @@
+// The audit's promises (U1–U3 of audit.ts) and what redaction takes out and leaves (R1, R2 of redact.ts).
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type AuditRecord, MemoryAudit } from "../../tools/audit.ts";

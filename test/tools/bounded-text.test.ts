@@ -1,3 +1,5 @@
+// Long output cut to its bound: head, tail, and the count of what is gone (X1 of bounded-text.ts).
+
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { boundText } from "../../tools/bounded-text.ts";

@@ -1,3 +1,5 @@
+// The five file tools that only look, on real folders with real ripgrep and git.
+
 import { execFileSync } from "node:child_process";
 import { mkdir, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";

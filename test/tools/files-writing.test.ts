@@ -1,3 +1,5 @@
+// The five file tools that change something, on real folders (F1–F4 of text-file.ts). What no path may reach: files-paths.test.ts.
+
 import { chmod, link, lstat, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";

@@ -1,3 +1,5 @@
+// Path by path: what resolveInside takes, where it leads, and what it refuses (H1–H4 of paths.ts).
+
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";

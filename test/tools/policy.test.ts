@@ -1,3 +1,5 @@
+// The decision by table and by rule (P1–P3 of policy.ts), and what the standard policy gives each role.
+
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decide, type Policy, type PolicyRule, standardPolicy } from "../../tools/policy.ts";

@@ -1,3 +1,5 @@
+// Which tools a registry takes (G1, G2 of registry.ts), and what a model is shown of them.
+
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { isFlotillaError } from "../../runtime/index.ts";

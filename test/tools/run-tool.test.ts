@@ -1,3 +1,5 @@
+// The one path for every call (K1–K4 of run-tool.ts), with made-up tools and a clock moved by hand.
+
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type Audit, MemoryAudit } from "../../tools/audit.ts";

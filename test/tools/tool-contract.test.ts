@@ -1,3 +1,5 @@
+// The contract of tools, run on every standard one.
+
 import { expect, test } from "vitest";
 import { standardTools } from "../../tools/index.ts";
 import { type ToolCase, toolContract } from "../contracts/tool.ts";
