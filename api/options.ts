@@ -7,6 +7,7 @@
 
 import { isAbsolute, resolve } from "node:path";
 import { z } from "zod";
+import { AGENTS_MAX } from "../actors/index.ts";
 import { fail } from "./errors.ts";
 
 /** Which model the agents talk to: an OpenAI-compatible server, or the scripted mock. */
@@ -57,6 +58,8 @@ export function parseDuration(text: string): number | undefined {
 const duration = (text: string) => parseDuration(text) ?? Number.NaN;
 const isHttp = (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 
+const AGENTS_EXPECTED = `a whole number from 1 to ${AGENTS_MAX}`;
+
 /** What each option must be; the message is what a user reads after "expected". */
 const SCHEMA = z.object({
   repo: z.string("a folder or a repository's address").trim().min(1, "a folder or a repository's address"),
@@ -68,8 +71,9 @@ const SCHEMA = z.object({
   role: z.string().trim().min(1, "a role such as DEV"),
   agents: z
     .string()
-    .regex(/^\d{1,9}$/, "a whole number of agents")
-    .transform(Number),
+    .regex(/^\d{1,9}$/, AGENTS_EXPECTED)
+    .transform(Number)
+    .refine((count) => count >= 1 && count <= AGENTS_MAX, AGENTS_EXPECTED),
   timeout: z
     .string()
     .transform(duration)

@@ -75,8 +75,8 @@ describe("a repository that agents cannot start from", () => {
 
 describe("a council that cannot be", () => {
   it.each([
-    ["nobody", ["--agents", "0"], /1 to 64 agents, not 0/],
-    ["too many", ["--agents", "10000"], /1 to 64 agents, not 10000/],
+    ["nobody", ["--agents", "0"], /--agents: expected a whole number from 1 to 64, got "0"/],
+    ["too many", ["--agents", "10000"], /--agents: expected a whole number from 1 to 64, got "10000"/],
     ["a role nobody has", ["--role", "PILOT"], /No agents configured for role PILOT; configured: DEV,/],
   ])("%s", async (_, more, message) => {
     await using repository = await makeRepository({ files: { "a.js": "1;\n" } });
