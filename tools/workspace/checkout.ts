@@ -8,7 +8,7 @@
 import { appendFile, lstat, mkdir, readFile, realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fail } from "../errors.ts";
-import { type FileStat, isBranchName, isCommitHash, parseList, parseNumstat } from "../git/index.ts";
+import { DIFF_FLAGS, type FileStat, isBranchName, isCommitHash, parseList, parseNumstat } from "../git/index.ts";
 import { complaint, initBorrowing, must, openView, ownGit, userGit } from "./host-git.ts";
 import { inspectRepository, isAddress, named } from "./repository.ts";
 
@@ -104,14 +104,7 @@ export interface Changes {
   readonly whitespaceErrors: readonly WhitespaceError[];
 }
 
-const DIFF = [
-  "diff",
-  "--no-ext-diff",
-  "--no-textconv",
-  "--no-color",
-  "--no-renames",
-  "--ignore-submodules=all",
-] as const;
+const DIFF = ["diff", ...DIFF_FLAGS] as const;
 
 /** What `commit` in an agent's clone changed since `base`. The clone is not trusted (K2). */
 export async function changesSince({
