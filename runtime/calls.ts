@@ -50,6 +50,8 @@ export interface CallEnvironment {
 
 const NO_CHAIN: readonly string[] = [];
 
+const ignore = (): void => {};
+
 export class PendingCall implements ReplySink, Waiting, Cancellable {
   readonly deadlineMs: number;
   readonly promise: Promise<unknown>;
@@ -60,7 +62,7 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
   readonly #copies: boolean;
   readonly #parent: Message | undefined;
   readonly #signal: AbortSignal | undefined;
-  #message: Message | undefined = undefined;
+  #message: Cancellable | undefined = undefined;
   #settled = false;
   #resolve!: (value: unknown) => void;
   #reject!: (why: WireError) => void;
@@ -83,8 +85,9 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
     }).then(undefined, raise);
   }
 
-  /** Starts waiting for the answer to `message`, or to something that is no message. */
-  wait(message: Message | undefined): void {
+  /** Starts waiting for the answer to `message`, or to something else that can be given up. */
+  wait(message: Cancellable): void {
+    if (this.#settled) return;
     this.#message = message;
     this.#deadlines.add(this);
     this.#parent?.started(this);
@@ -107,6 +110,8 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
 
   fail(why: WireError): void {
     if (this.#settled) return;
+    // Both have the same deadline, and the call may hear of it before the message it was made for.
+    if (why.code === "DeadlineExceeded" && this.deadlineMs === this.#parent?.deadlineMs) this.#excuse();
     this.#settle();
     this.#reject(why);
   }
@@ -123,16 +128,30 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
     const after = failure("DeadlineExceeded", "no answer before the deadline; the call may still have run", {
       deadlineMs: this.deadlineMs,
     });
-    this.cancel(after);
+    this.#giveUp(after);
   }
 
+  /** The message this call was made for has been cancelled. */
   cancel(why: WireError): void {
+    if (!this.#settled) this.#excuse();
+    this.#giveUp(why);
+  }
+
+  /**
+   * A method that awaits several calls one after the other hears of the first failure only. When all fail because the method itself was
+   * given up, the others must not end the process as unhandled rejections.
+   */
+  #excuse(): void {
+    this.promise.catch(ignore);
+  }
+
+  #giveUp(why: WireError): void {
     if (this.#settled) return;
     this.fail(why);
     this.#message?.cancel(why);
   }
 
-  readonly #aborted = (): void => this.cancel(cancelledBy(this.#signal));
+  readonly #aborted = (): void => this.#giveUp(cancelledBy(this.#signal));
 
   #settle(): void {
     this.#settled = true;

@@ -98,6 +98,10 @@ export class Cell implements Receiver, RunningActor {
     return formatAddress(this.#address);
   }
 
+  get isEnded(): boolean {
+    return this.#state === "ended";
+  }
+
   get copies(): boolean {
     return this.settings.copy;
   }
@@ -154,7 +158,8 @@ export class Cell implements Receiver, RunningActor {
       if (message === undefined) return taken;
       if (message.cancelled !== undefined) continue;
       if (message.deadlineMs <= nowMs + STALE_MS && message.deadlineMs <= this.#host.clock.now()) {
-        this.#expire(message);
+        const why = "the deadline passed before the actor got to it; it did not run";
+        this.#refuse(message, failure("DeadlineExceeded", why));
         continue;
       }
       this.#handled++;
@@ -254,13 +259,6 @@ export class Cell implements Receiver, RunningActor {
   #refuse(message: Message, why: WireError): void {
     if (message.sink !== undefined) message.sink.fail(why);
     else if (!(message instanceof Callback)) this.#host.deadLetter(this.#address, message.method, message.args, why);
-  }
-
-  #expire(message: Message): void {
-    this.#refuse(
-      message,
-      failure("DeadlineExceeded", "the deadline passed before the actor got to it; it did not run"),
-    );
   }
 
   // Life --------------------------------------------------------------------------------------------------------------------

@@ -91,19 +91,38 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     get deadlineMs() {
       return currentRunning()?.message?.deadlineMs ?? NEVER;
     },
-    spawn: (type, ...[options]) => environment.spawnChild(cell, type, options) as Promise<never>,
-    watch(handle, onEnd) {
-      const unwatch = system.watch(handle, (end) => cell.signal("watch", () => onEnd(end)));
-      return { cancel: unwatch };
+    async spawn(type, ...[options]) {
+      if (isOver(cell)) throw runtimeError("ActorEnded", `this life of ${cell.label} is over and can have no children`);
+      return environment.spawnChild(cell, type, options) as Promise<never>;
     },
-    fail: (error) => cell.fail(failureOf(error, cell.type.type)),
+    watch(handle, onEnd) {
+      if (isOver(cell)) return NOTHING;
+      const watch = cell.life.own({
+        cancel: system.watch(handle, (end) => {
+          watch.cancel();
+          cell.signal("watch", () => onEnd(end));
+        }),
+      });
+      return watch;
+    },
+    fail: (error) => {
+      if (!isOver(cell)) cell.fail(failureOf(error, cell.type.type));
+    },
     log: (level, message, data = {}) => environment.log(level, message, data, cell),
   };
 }
 
+const NOTHING: Timer = { cancel() {} };
+
+/** Whether the calling code was left behind by a life that is over: it must do nothing in the name of the next one (CX1). */
+function isOver(cell: Cell): boolean {
+  const running = currentRunning();
+  return cell.isEnded || (running?.actor === cell && running.incarnation !== cell.address.incarnation);
+}
+
 function timersOf(cell: Cell, clock: Clock): ActorTimers {
   const after = (delayMs: number, run: () => unknown) =>
-    cell.life.addTimer(clock, delayMs, () => cell.signal("timer", run));
+    isOver(cell) ? NOTHING : cell.life.addTimer(clock, delayMs, () => cell.signal("timer", run));
   const every = (periodMs: number, run: () => unknown): Timer => {
     let cancelled = false;
     let timer: Timer;

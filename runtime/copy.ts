@@ -190,5 +190,7 @@ export function viewBytes(view: ArrayBufferView): Uint8Array<ArrayBuffer> {
 
 /** The view again, over all of `bytes`, which become its own. */
 export function makeView(name: string, bytes: Uint8Array<ArrayBuffer>): unknown {
-  return name === "Uint8Array" ? bytes : new viewTypes[name as keyof typeof viewTypes](bytes.buffer);
+  if (name === "Uint8Array") return bytes;
+  const type: new (buffer: ArrayBuffer) => unknown = viewTypes[name as keyof typeof viewTypes];
+  return new type(bytes.buffer);
 }

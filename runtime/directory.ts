@@ -4,6 +4,7 @@
 // DI1  Of any number of claims for one name exactly one wins; the others are told who did.
 // DI2  A name is released only by the claim that holds it.
 
+import { createHash } from "node:crypto";
 import type { Address } from "./address.ts";
 import type { Store } from "./store.ts";
 
@@ -20,7 +21,13 @@ export type Claimed =
 /** Rounds against names that vanish between the refused claim and the look at who holds them. */
 const ATTEMPTS_MAX = 10;
 
-const token = (text: string): string => Buffer.from(text).toString("base64url");
+/** Subjects have room for two of these: longer ones become their hash, marked by what base64url never begins with. */
+const TOKEN_MAX = 80;
+
+function token(text: string): string {
+  const encoded = Buffer.from(text).toString("base64url");
+  return encoded.length <= TOKEN_MAX ? encoded : `=${createHash("sha256").update(text).digest("base64url")}`;
+}
 
 const keyOf = (namespace: string, name: string): string => `name.${token(namespace)}.${token(name)}`;
 

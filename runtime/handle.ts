@@ -117,10 +117,11 @@ export function handleMaker(dispatch: Dispatch, type: ActorType<ActorClass> | un
       return make(castProto, this[ADDRESS], this[OPTIONS]);
     },
   });
-  proto.toJSON = function (this: Held) {
+  const print = function (this: Held) {
     return formatAddress(this[ADDRESS]);
   };
-  if (!Object.hasOwn(proto, "toString")) proto.toString = proto.toJSON;
+  proto.toJSON = print;
+  if (!Object.hasOwn(proto, "toString")) proto.toString = print;
   Object.defineProperty(proto, PLAIN, {
     get(this: Held) {
       return this[OPTIONS] === undefined ? this : make(proto, this[ADDRESS], undefined);

@@ -80,7 +80,7 @@ export class Host implements CellHost {
 
   /** Makes an actor and answers once it has started. Throws UnknownActorType, NameTaken, ActorStartFailed, Closed. */
   spawn(request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
-    if (this.#closed) throw runtimeError("Closed", "the system was closed");
+    this.#checkOpen(parent);
     const type = this.#types.get(request.type);
     if (type === undefined) {
       const known = [...this.#types.keys()].join(", ") || "none";
@@ -109,13 +109,26 @@ export class Host implements CellHost {
   ): Promise<Address> {
     const claimed = await this.#options.directory.claim(request.namespace ?? "default", name, address);
     if (claimed.kind === "taken") {
-      if (request.getIfExists) return claimed.by;
+      if (request.getIfExists && claimed.by.type === request.type) return claimed.by;
       const by = formatAddress(claimed.by);
       throw runtimeError("NameTaken", `the name "${name}" is held by ${by}`, { data: { name, by } });
+    }
+    try {
+      // The system or the parent may have ended while the name was claimed.
+      this.#checkOpen(parent);
+    } catch (error) {
+      await this.#options.directory.release(claimed.claim);
+      throw error;
     }
     const cell = new Cell(this, type, address, request.args, request.settings, parent);
     this.#claims.set(cell, claimed.claim);
     return this.#start(cell);
+  }
+
+  /** Throws when nobody would be left to end a new actor. */
+  #checkOpen(parent: Cell | undefined): void {
+    if (this.#closed) throw runtimeError("Closed", "the system was closed");
+    if (parent?.isEnded) throw runtimeError("ActorEnded", `${parent.label} has ended and can have no children`);
   }
 
   #start(cell: Cell): Address | Promise<Address> {
@@ -187,10 +200,12 @@ export class Host implements CellHost {
     };
   }
 
+  /** Ends all actors: what they have in hand within `timeoutMs` for all of them together. */
   async close(timeoutMs: number): Promise<void> {
     this.#closed = true;
+    const untilMs = this.clock.monotonic() + timeoutMs;
     for (const cell of [...this.#cells.values()].reverse()) {
-      if (cell.parent === undefined) await cell.stop(timeoutMs);
+      if (cell.parent === undefined) await cell.stop(Math.max(0, untilMs - this.clock.monotonic()));
     }
   }
 }

@@ -1,4 +1,4 @@
-// What belongs to one actor and ends with it: timers, children, watchers. Each list is made when first needed, so that an idle actor
+// What belongs to one actor and ends with it: timers (and whatever else is taken back like one), children, watchers. Each list is made when first needed, so that an idle actor
 // costs three empty fields.
 //
 // LI1  A timer of a life that has ended never fires.
@@ -14,20 +14,26 @@ export class Life<Child> {
 
   /** Calls `run` after `delayMs` unless this life ends first. */
   addTimer(clock: Clock, delayMs: number, run: () => void): Timer {
+    const owned = this.own(
+      clock.schedule(delayMs, () => {
+        owned.cancel();
+        run();
+      }),
+    );
+    return owned;
+  }
+
+  /** The same timer, cancelled with this life at the latest. */
+  own(timer: Timer): Timer {
     this.#timers ??= new Set();
     const timers = this.#timers;
-    const scheduled = clock.schedule(delayMs, () => {
-      timers.delete(timer);
-      run();
-    });
-    const timer: Timer = {
+    const owned: Timer = {
       cancel() {
-        timers.delete(timer);
-        scheduled.cancel();
+        if (timers.delete(owned)) timer.cancel();
       },
     };
-    timers.add(timer);
-    return timer;
+    timers.add(owned);
+    return owned;
   }
 
   cancelTimers(): void {

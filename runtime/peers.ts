@@ -3,7 +3,7 @@
 //     call ──▶ Outgoing ──▶ outbox[peer] ──one frame per tick──▶ transport ──▶ Incoming ──▶ cell
 //     sink ◀── Outgoing ◀────────────────── frame ◀──────────────────────────── RemoteSink ◀──┘
 //
-// PE1  Envelopes for one peer made in one tick leave as one frame, in the order they were made, cut at BATCH_MAX and at the frame's size.
+// PE1  Envelopes for one peer arrive in the order they were made, unless the transport loses some.
 // PE2  An envelope that certainly will not arrive fails its call at once with Unavailable; nothing is dropped without a word.
 // PE3  An answer is matched by its id alone; one that nobody waits for (late, repeated, forged) is dropped.
 // PE4  Bytes that are no frame of ours are counted and dropped, and never disturb what else is under way.
@@ -11,6 +11,7 @@
 import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
 import { type Codec, fromWire, type ReviveHandle, toWire } from "./codec.ts";
+import type { Deadlines, Waiting } from "./deadlines.ts";
 import type {
   ActorEnd,
   CallEnvelope,
@@ -23,11 +24,11 @@ import type {
 } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
-import { Message, type ReplySink } from "./message.ts";
+import { type Cancellable, Message, type ReplySink } from "./message.ts";
+import { Outbox } from "./outbox.ts";
 import { goneFailure } from "./refusal.ts";
+import { RemoteReply } from "./remote-reply.ts";
 import type { Transport } from "./transport.ts";
-
-const BATCH_MAX = 512;
 
 /** A message whose answer comes from elsewhere. */
 interface Outgoing {
@@ -36,23 +37,44 @@ interface Outgoing {
   nextChunk: number;
 }
 
+/** A message that another node waits for. Its deadline is kept here as well: a cancel may get lost. */
+class Incoming implements Waiting {
+  readonly message: Message;
+  readonly deadlineMs: number;
+  bucket: Waiting["bucket"] = undefined;
+  before: Waiting | undefined = undefined;
+  after: Waiting | undefined = undefined;
+
+  constructor(message: Message) {
+    this.message = message;
+    this.deadlineMs = message.deadlineMs;
+  }
+
+  expired(): void {
+    this.message.cancel(failure("DeadlineExceeded", "the deadline of the call passed while it ran"));
+  }
+}
+
 export class Peers {
   readonly #host: Host;
   readonly #transport: Transport;
   readonly #codec: Codec;
   readonly #revive: ReviveHandle;
-  readonly #outbox = new Map<string, Envelope[]>();
+  readonly #deadlines: Deadlines;
+  readonly #outbox: Outbox;
   readonly #outgoing = new Map<number, Outgoing>();
-  readonly #incoming = new Map<string, Message>();
+  readonly #incoming = new Map<string, Incoming>();
   readonly #watches = new Map<number, (end: ActorEnd) => void>();
   readonly #watched = new Map<string, () => void>();
   #lastId = 0;
   #badFrames = 0;
 
-  constructor(host: Host, transport: Transport, codec: Codec, revive: ReviveHandle) {
+  constructor(host: Host, transport: Transport, codec: Codec, revive: ReviveHandle, deadlines: Deadlines) {
     this.#host = host;
+    this.#deadlines = deadlines;
     this.#transport = transport;
     this.#codec = codec;
+    this.#outbox = new Outbox(transport, codec, (peer, envelope, why) => this.#undeliverable(peer, envelope, why));
     this.#revive = revive;
   }
 
@@ -76,12 +98,12 @@ export class Peers {
     const { method, deadlineMs, chain, sink } = message;
     const args = toWire(message.args, "args") as unknown[];
     if (sink === undefined) {
-      this.#post(to.node, { kind: "cast", to, method, args, deadlineMs });
+      this.#outbox.post(to.node, { kind: "cast", to, method, args, deadlineMs });
       return;
     }
     const id = this.#expect(to.node, sink);
     const { credit } = message;
-    this.#post(to.node, {
+    this.#outbox.post(to.node, {
       kind: "call",
       id,
       to,
@@ -100,9 +122,9 @@ export class Peers {
     if (!this.#outgoing.has(id)) return;
     if (message.cancelled !== undefined) {
       this.#outgoing.delete(id);
-      this.#post(peer, { kind: "cancel", id, reason: message.cancelled.message });
+      this.#outbox.post(peer, { kind: "cancel", id, reason: message.cancelled.message });
     } else if (message.credit) {
-      this.#post(peer, { kind: "credit", id, count: message.credit });
+      this.#outbox.post(peer, { kind: "credit", id, count: message.credit });
       message.credit = 0;
     }
   }
@@ -113,89 +135,69 @@ export class Peers {
     return id;
   }
 
+  /** What a question that is no message leaves here when it is given up. */
+  #forgetting(id: number): Cancellable {
+    return { cancel: () => void this.#outgoing.delete(id) };
+  }
+
   /** Has `node` make an actor; `sink` gets its address. */
-  spawn(node: string, request: SpawnRequest, deadlineMs: number, sink: ReplySink): void {
+  spawn(node: string, request: SpawnRequest, deadlineMs: number, sink: ReplySink): Cancellable {
     const wire = { ...request, args: toWire(request.args, "args") };
     const id = this.#expect(node, sink);
-    this.#post(node, {
+    this.#outbox.post(node, {
       kind: "spawn",
       id,
       type: request.type,
       options: wire as unknown as Record<string, unknown>,
       deadlineMs,
     });
+    return this.#forgetting(id);
   }
 
-  stop(to: Address, how: "stop" | "kill", timeoutMs: number, sink: ReplySink): void {
-    this.#post(to.node, { kind: "stop", id: this.#expect(to.node, sink), to, how, timeoutMs });
+  stop(to: Address, how: "stop" | "kill", timeoutMs: number, sink: ReplySink): Cancellable {
+    const id = this.#expect(to.node, sink);
+    this.#outbox.post(to.node, { kind: "stop", id, to, how, timeoutMs });
+    return this.#forgetting(id);
   }
 
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
     const id = ++this.#lastId;
     this.#watches.set(id, onEnd);
-    this.#post(to.node, { kind: "watch", id, to });
+    this.#outbox.post(to.node, { kind: "watch", id, to });
     return () => {
-      if (this.#watches.delete(id)) this.#post(to.node, { kind: "unwatch", id, to });
+      if (this.#watches.delete(id)) this.#outbox.post(to.node, { kind: "unwatch", id, to });
     };
   }
 
-  #post(peer: string, envelope: Envelope): void {
-    const waiting = this.#outbox.get(peer);
-    if (waiting === undefined) {
-      this.#outbox.set(peer, [envelope]);
-      queueMicrotask(() => this.#flush(peer));
-    } else if (waiting.push(envelope) >= BATCH_MAX) this.#flush(peer);
-  }
-
-  #flush(peer: string): void {
-    const batch = this.#outbox.get(peer);
-    this.#outbox.delete(peer);
-    if (batch !== undefined) this.#sendBatch(peer, batch);
-  }
-
-  #sendBatch(peer: string, batch: readonly Envelope[]): void {
-    const frame = this.#codec.encodeFrame(batch);
-    if (frame.length > this.#transport.frameMaxBytes) return this.#split(peer, batch, frame.length);
-    if (this.#transport.send(peer, frame)) return;
-    const why = failure("Unavailable", `node ${peer} cannot be reached now`, { node: peer });
-    for (const envelope of batch) this.#undeliverable(envelope, why);
-  }
-
-  #split(peer: string, batch: readonly Envelope[], bytes: number): void {
-    const [only] = batch;
-    if (batch.length > 1 || only === undefined) {
-      const half = Math.ceil(batch.length / 2);
-      this.#sendBatch(peer, batch.slice(0, half));
-      this.#sendBatch(peer, batch.slice(half));
-      return;
-    }
-    const maxBytes = this.#transport.frameMaxBytes;
-    const why = failure("PayloadTooLarge", `a ${only.kind} of ${bytes} bytes does not fit; at most ${maxBytes} do`, {
-      bytes,
-      maxBytes,
-    });
-    // The asking node waits for this answer: it gets the reason instead.
-    if (only.kind === "reply" || only.kind === "chunk") this.#post(peer, { kind: "error", id: only.id, error: why });
-    else this.#undeliverable(only, why);
-  }
-
-  #undeliverable(envelope: Envelope, why: WireError): void {
+  #undeliverable(peer: string, envelope: Envelope, why: WireError): Envelope | undefined {
     switch (envelope.kind) {
       case "cast":
-        return this.#host.deadLetter(envelope.to, envelope.method, [], why);
+        this.#host.deadLetter(envelope.to, envelope.method, [], why);
+        break;
       case "call":
       case "spawn":
       case "stop":
-        return this.#settle(envelope.id)?.sink.fail(why);
+        this.#settle(envelope.id)?.sink.fail(why);
+        break;
       case "watch": {
         const onEnd = this.#watches.get(envelope.id);
         this.#watches.delete(envelope.id);
-        return onEnd?.({ address: envelope.to, reason: "unknown", error: why });
+        onEnd?.({ address: envelope.to, reason: "unknown", error: why });
+        break;
       }
-      default:
-        // Answers and signals to a node that is gone: nobody is left to be told.
-        return;
+      case "chunk":
+        this.#forget(`${peer} ${envelope.id}`)?.message.cancel(why);
+        return { kind: "error", id: envelope.id, error: why };
+      // Who waits on the other node gets the reason instead of what was too large.
+      case "reply":
+      case "error":
+        return { kind: "error", id: envelope.id, error: why };
+      case "signal": {
+        const { address, reason } = envelope.end;
+        return { ...envelope, end: { address, reason } };
+      }
     }
+    return undefined;
   }
 
   #settle(id: number): Outgoing | undefined {
@@ -225,8 +227,9 @@ export class Peers {
   #dispatch(from: string, envelope: Envelope): void {
     switch (envelope.kind) {
       case "call":
+        return this.#takeCall(from, envelope);
       case "cast":
-        return this.#takeMessage(from, envelope);
+        return this.#takeCast(envelope);
       case "spawn":
         return void this.#takeSpawn(from, envelope);
       case "reply":
@@ -239,29 +242,46 @@ export class Peers {
     }
   }
 
-  #takeMessage(from: string, envelope: CallEnvelope | CastEnvelope): void {
-    const args = fromWire(envelope.args, this.#revive) as unknown[];
-    const isCall = envelope.kind === "call";
-    const key = isCall ? `${from} ${envelope.id}` : "";
-    const sink = isCall ? new RemoteSink(envelope.id, (reply) => this.#answer(from, key, reply)) : undefined;
-    const chain = isCall ? envelope.chain : [];
-    const credit = isCall ? envelope.credit : undefined;
-    const message = new Message(envelope.method, args, envelope.deadlineMs, chain, sink, credit);
-    if (isCall) this.#incoming.set(key, message);
-    const cell = this.#host.find(envelope.to);
-    const why = cell === undefined ? goneFailure(formatAddress(envelope.to)) : cell.receive(message);
-    if (why === undefined) return;
-    if (sink !== undefined) sink.fail(why);
-    else this.#host.deadLetter(envelope.to, envelope.method, args, why);
+  #takeCast({ to, method, args: sent, deadlineMs }: CastEnvelope): void {
+    const args = fromWire(sent, this.#revive) as unknown[];
+    const message = new Message(method, args, deadlineMs, [], undefined, undefined);
+    const cell = this.#host.find(to);
+    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
+    if (why !== undefined) this.#host.deadLetter(to, method, args, why);
+  }
+
+  #takeCall(from: string, { id, to, method, args: sent, deadlineMs, chain, credit }: CallEnvelope): void {
+    const args = fromWire(sent, this.#revive) as unknown[];
+    const cell = this.#host.find(to);
+    const key = `${from} ${id}`;
+    const sink = new RemoteReply(
+      id,
+      (reply) => this.#answer(from, key, reply),
+      (why) => this.#forget(key)?.message.cancel(why),
+    );
+    const incoming = new Incoming(new Message(method, args, deadlineMs, chain, sink, credit));
+    this.#incoming.set(key, incoming);
+    this.#deadlines.add(incoming);
+    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(incoming.message);
+    if (why !== undefined) sink.fail(why);
   }
 
   #answer(to: string, key: string, reply: ReplyEnvelope): void {
-    if (reply.kind !== "chunk") this.#incoming.delete(key);
-    this.#post(to, reply);
+    if (reply.kind !== "chunk") this.#forget(key);
+    this.#outbox.post(to, reply);
+  }
+
+  #forget(key: string): Incoming | undefined {
+    const incoming = this.#incoming.get(key);
+    if (incoming === undefined) return undefined;
+    this.#incoming.delete(key);
+    this.#deadlines.remove(incoming);
+    return incoming;
   }
 
   async #takeSpawn(from: string, envelope: SpawnEnvelope): Promise<void> {
-    const sink = new RemoteSink(envelope.id, (reply) => this.#post(from, reply));
+    const sink = new RemoteReply(envelope.id, (reply) => this.#outbox.post(from, reply));
+    if (envelope.deadlineMs <= this.#host.clock.now()) return;
     try {
       const request = envelope.options as unknown as SpawnRequest;
       const args = fromWire(request.args, this.#revive) as unknown[];
@@ -273,12 +293,23 @@ export class Peers {
 
   #takeReply(from: string, reply: ReplyEnvelope): void {
     const outgoing = this.#outgoing.get(reply.id);
-    if (outgoing === undefined || outgoing.peer !== from) return;
-    if (reply.kind === "reply") return this.#settle(reply.id)?.sink.value(fromWire(reply.value, this.#revive));
-    if (reply.kind === "error") return this.#settle(reply.id)?.sink.fail(reply.error);
+    if (outgoing === undefined || outgoing.peer !== from) {
+      // Somebody still streams to a reader who has left: the cancel got lost.
+      if (reply.kind === "chunk")
+        this.#outbox.post(from, { kind: "cancel", id: reply.id, reason: "nobody reads the stream" });
+      return;
+    }
+    if (reply.kind === "reply") {
+      const value = fromWire(reply.value, this.#revive);
+      return this.#settle(reply.id)?.sink.value(value);
+    }
+    if (reply.kind === "error") {
+      const error = checkedError(reply.error);
+      return this.#settle(reply.id)?.sink.fail(error);
+    }
     if (reply.sequence !== outgoing.nextChunk) {
       this.#outgoing.delete(reply.id);
-      this.#post(from, { kind: "cancel", id: reply.id, reason: "chunks were lost" });
+      this.#outbox.post(from, { kind: "cancel", id: reply.id, reason: "chunks were lost" });
       const why = `chunk ${outgoing.nextChunk} was expected and ${reply.sequence} came`;
       return outgoing.sink.fail(failure("StreamBroken", `the stream lost chunks on the way: ${why}`));
     }
@@ -291,12 +322,9 @@ export class Peers {
     const key = `${from} ${envelope.id}`;
     switch (envelope.kind) {
       case "cancel":
-        this.#incoming.get(key)?.cancel(failure("Cancelled", envelope.reason));
-        this.#incoming.delete(key);
-        return;
+        return this.#forget(key)?.message.cancel(failure("Cancelled", envelope.reason));
       case "credit":
-        this.#incoming.get(key)?.grant(envelope.count);
-        return;
+        return this.#incoming.get(key)?.message.grant(envelope.count);
       case "stop":
         return void this.#takeStop(from, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
       case "watch":
@@ -314,22 +342,29 @@ export class Peers {
         this.#watches.delete(envelope.id);
         return onEnd?.(envelope.end);
       }
+      default:
+        throw new TypeError("unknown kind");
     }
   }
 
   async #takeStop(from: string, id: number, to: Address, how: "stop" | "kill", timeoutMs: number): Promise<void> {
-    if (how === "kill") this.#host.kill(to);
-    else await this.#host.stop(to, timeoutMs);
-    this.#post(from, { kind: "reply", id, value: undefined });
+    const sink = new RemoteReply(id, (reply) => this.#outbox.post(from, reply));
+    try {
+      if (how === "kill") this.#host.kill(to);
+      else await this.#host.stop(to, timeoutMs);
+      sink.value(undefined);
+    } catch (error) {
+      sink.fail(failureOf(error, how));
+    }
   }
 
   #signal(to: string, key: string, id: number, end: ActorEnd): void {
     this.#watched.delete(key);
-    this.#post(to, { kind: "signal", id, end });
+    this.#outbox.post(to, { kind: "signal", id, end });
   }
 
   async close(): Promise<void> {
-    for (const peer of [...this.#outbox.keys()]) this.#flush(peer);
+    this.#outbox.close();
     await this.#transport.close();
     const why = failure("Closed", "the system was closed");
     for (const { sink } of [...this.#outgoing.values()]) sink.fail(why);
@@ -337,54 +372,8 @@ export class Peers {
   }
 }
 
-/** Answers a message that came from another node. */
-class RemoteSink implements ReplySink {
-  readonly #id: number;
-  readonly #send: (reply: ReplyEnvelope) => void;
-  #sequence = 0;
-  #done = false;
-
-  constructor(id: number, send: (reply: ReplyEnvelope) => void) {
-    this.#id = id;
-    this.#send = send;
-  }
-
-  value(value: unknown): void {
-    this.#finish(() => ({ kind: "reply", id: this.#id, value: toWire(value, "result") }));
-  }
-
-  chunk(value: unknown): void {
-    if (this.#done) return;
-    try {
-      this.#send({ kind: "chunk", id: this.#id, sequence: this.#sequence, value: toWire(value, "chunk") });
-      this.#sequence++;
-    } catch (error) {
-      this.fail(failureOf(error, "chunk"));
-    }
-  }
-
-  end(): void {
-    this.#finish(() => ({ kind: "end", id: this.#id, sequence: this.#sequence }));
-  }
-
-  fail(why: WireError): void {
-    this.#finish(() => ({
-      kind: "error",
-      id: this.#id,
-      error: { ...why, data: toWire(why.data, "data") as WireError["data"] },
-    }));
-  }
-
-  #finish(reply: () => ReplyEnvelope): void {
-    if (this.#done) return;
-    try {
-      const envelope = reply();
-      this.#done = true;
-      this.#send(envelope);
-    } catch (error) {
-      this.#done = true;
-      const { data: _unsendable, ...why } = failureOf(error, "result");
-      this.#send({ kind: "error", id: this.#id, error: { ...why, data: {} } });
-    }
-  }
+/** Throws for what is no failure: an answer that says nothing must not settle a call. */
+function checkedError(error: WireError): WireError {
+  if (typeof error.code !== "string" || typeof error.message !== "string") throw new TypeError("not a failure");
+  return { ...error, data: error.data ?? {} };
 }

@@ -49,6 +49,8 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
   #failure: WireError | undefined = undefined;
   #chunks: unknown[] = [];
   #read = 0;
+  /** Until when the waiting reader waits for the next chunk. */
+  #quietUntilMs = NEVER;
   #waiter: Waiter | undefined = undefined;
 
   constructor(environment: CallEnvironment, address: Address, method: string, args: unknown[], options?: CallOptions) {
@@ -84,10 +86,10 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     this.#started = true;
     this.#chunks = [];
     this.#read = 0;
-    if (!this.#ended) {
-      this.#finish();
-      this.#message?.cancel(failure("Cancelled", "the reader left the stream"));
-    }
+    this.#failure = undefined;
+    if (this.#ended) return DONE;
+    this.end();
+    this.#message?.cancel(failure("Cancelled", "the reader left the stream"));
     return DONE;
   }
 
@@ -143,8 +145,13 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
 
   expired(): void {
     const what = `${this.#address.type}.${this.#method} on ${formatAddress(this.#address)}`;
-    // The reader is slow, not the producer: chunks wait, so the clock starts again when they have been read.
-    if (this.#waiter === undefined && this.#options?.timeoutMs === undefined) return;
+    const bound = this.#message?.deadlineMs ?? NEVER;
+    // The deadline is moved only now and then, and a slow reader is no silent producer: the one that counts may be later.
+    const until = this.#waiter === undefined ? bound : this.#quietUntilMs;
+    if (until > this.#environment.clock.now()) {
+      this.deadlineMs = until;
+      return this.#environment.deadlines.add(this);
+    }
     this.cancel(
       failure("DeadlineExceeded", `${what} sent no chunk before the deadline`, { deadlineMs: this.deadlineMs }),
     );
@@ -169,20 +176,23 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     }
     this.#parent?.started(this);
     this.#options?.signal?.addEventListener("abort", this.#aborted);
-    const why = receiver.receive(this.#message);
-    if (why !== undefined) this.fail(why);
+    try {
+      const why = receiver.receive(this.#message);
+      if (why !== undefined) this.fail(why);
+    } catch (error) {
+      this.fail(failureOf(error, this.#method));
+    }
   }
 
   /** Gives the producer another time-out's length from now, within the stream's own bound (ST4). */
   #extend(): void {
     const environment = this.#environment;
-    const bound = this.#message?.deadlineMs ?? NEVER;
-    const soonest = this.deadlineMs - environment.clock.now();
-    // Moving the deadline for every chunk would cost more than the chunk: once half of it is used up is enough.
     const idleMs = this.#options?.timeoutMs ?? environment.callTimeoutMs;
-    if (this.bucket !== undefined && soonest > idleMs / 2) return;
+    this.#quietUntilMs = Math.min(environment.clock.now() + idleMs, this.#message?.deadlineMs ?? NEVER);
+    // Moving the entry for every chunk would cost more than the chunk: `expired` looks at what counts by then.
+    if (this.bucket !== undefined && this.deadlineMs <= this.#quietUntilMs) return;
     environment.deadlines.remove(this);
-    this.deadlineMs = Math.min(environment.clock.now() + idleMs, bound);
+    this.deadlineMs = this.#quietUntilMs;
     environment.deadlines.add(this);
   }
 

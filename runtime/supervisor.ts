@@ -39,5 +39,5 @@ export function decide(
   const recent = withinWindow(restartsAtMs, policy, nowMs).length;
   if (recent >= policy.maxRestarts) return escalate ? { kind: "escalate" } : { kind: "stop" };
   const { firstMs, factor, maxMs } = policy.backoff;
-  return { kind: "restart", afterMs: Math.min(maxMs, firstMs * factor ** recent) };
+  return { kind: "restart", afterMs: firstMs === 0 ? 0 : Math.min(maxMs, firstMs * factor ** recent) };
 }

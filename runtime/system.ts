@@ -3,6 +3,7 @@
 // SY1  Everything a system starts ends with its `close`: actors in reverse order, then the way to other nodes, then its ports.
 // SY2  Handles stay valid for as long as their actor lives, wherever they have travelled.
 
+import { AsyncResource } from "node:async_hooks";
 import type { ActorClass, ActorType, SpawnOptions } from "./actor.ts";
 import { ADDRESS, type Address } from "./address.ts";
 import type { Blobs } from "./blobs.ts";
@@ -11,6 +12,7 @@ import type { Cell } from "./cell.ts";
 import type { Clock } from "./clock.ts";
 import { Codec } from "./codec.ts";
 import { makeContext } from "./context.ts";
+import { copyArgs } from "./copy.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
@@ -20,6 +22,7 @@ import type { EventLog } from "./event-log.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, type HandleOf, handleMaker } from "./handle.ts";
 import { Host, type SpawnRequest } from "./host.ts";
 import type { LogSink } from "./log.ts";
+import type { Cancellable } from "./message.ts";
 import { milliseconds, spawnSettings } from "./options.ts";
 import { Peers } from "./peers.ts";
 import type { Decision, Placer } from "./placer.ts";
@@ -87,10 +90,12 @@ export class ActorSystem implements AsyncDisposable {
     this.#directory = new Directory(ports.store);
     const contextOf = (cell: Cell) => makeContext(cell, clock, this.#contextEnvironment);
     this.#host = new Host({ node, clock, log, directory: this.#directory, contextOf });
-    this.#peers = new Peers(this.#host, ports.transport, new Codec(), (address) => this.#handleOf(address));
+    const deadlines = new Deadlines(clock);
+    const revive = (address: Address) => this.#handleOf(address);
+    this.#peers = new Peers(this.#host, ports.transport, new Codec(), revive, deadlines);
     this.#calls = {
       clock,
-      deadlines: new Deadlines(clock),
+      deadlines,
       callTimeoutMs: settings.callTimeoutMs,
       routes: {
         find: (address) => this.#find(address),
@@ -139,7 +144,9 @@ export class ActorSystem implements AsyncDisposable {
   async #spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
     const settings = spawnSettings(options);
     this.#host.register(type);
-    const { args = [], name, namespace, getIfExists } = options ?? {};
+    const { name, namespace, getIfExists } = options ?? {};
+    // Kept for restarts, so from now on nobody else's: what the spawner does to its own must not show in a later life.
+    const args = settings.copy ? copyArgs([...(options?.args ?? [])]) : (options?.args ?? []);
     const request: SpawnRequest = {
       type: type.type,
       args,
@@ -174,13 +181,12 @@ export class ActorSystem implements AsyncDisposable {
 
   /** Asks another node something that is not a call of an actor. */
   #ask(
-    send: (pending: PendingCall, deadlineMs: number) => void,
+    send: (pending: PendingCall, deadlineMs: number) => Cancellable,
     timeoutMs = this.#settings.callTimeoutMs,
   ): Promise<unknown> {
     const deadlineMs = this.#settings.clock.now() + timeoutMs;
     const pending = new PendingCall(this.#calls, deadlineMs, false);
-    pending.wait(undefined);
-    send(pending, deadlineMs);
+    pending.wait(send(pending, deadlineMs));
     return pending.promise;
   }
 
@@ -227,7 +233,16 @@ export class ActorSystem implements AsyncDisposable {
   /** Calls `onEnd` once when the actor ends, at once when it already has. Answers how to take that back. */
   watch(handle: AnyHandle, onEnd: (end: ActorEnd) => void): () => void {
     const address = handle[ADDRESS];
-    return address.node === this.node ? this.#host.watch(address, onEnd) : this.#peers.watch(address, onEnd);
+    // Bound to here: whoever ends the actor, the callback does not run on behalf of that one's message.
+    const tell = AsyncResource.bind((end: ActorEnd) => {
+      try {
+        onEnd(end);
+      } catch (error) {
+        // It is called from within the ending of an actor, which must go on.
+        this.#host.log("error", "a watcher threw", { error: String(error) });
+      }
+    });
+    return address.node === this.node ? this.#host.watch(address, tell) : this.#peers.watch(address, tell);
   }
 
   /** Ends every actor in reverse order, then everything else. May be called twice. */
@@ -257,7 +272,7 @@ export class ActorSystem implements AsyncDisposable {
     if (make === undefined) {
       make = handleMaker(this.#dispatch, type);
       // A type learnt later brings its methods: until then its handles are made anew each time.
-      if (type !== undefined) this.#makers.set(address.type, make);
+      if (type?.type === address.type) this.#makers.set(address.type, make);
     }
     return make(address);
   }

@@ -47,6 +47,11 @@ export class FakeClock implements Clock {
     return this.#due.length;
   }
 
+  /** Moves time forward while the thread is held: nothing fires until `advance` is called. */
+  jump(ms: number): void {
+    this.#nowMs += ms;
+  }
+
   /** Moves time forward by `ms`, firing what falls due on the way. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;
