@@ -24,7 +24,8 @@ export interface OpenAiModelOptions {
   readonly firstTokenTimeoutMs?: number;
 }
 
-const FIRST_TOKEN_TIMEOUT_MS = 60_000;
+/** A busy server queues, and a slow one reads a long prompt for a minute. */
+const FIRST_TOKEN_TIMEOUT_MS = 120_000;
 
 /** Tries after the first when the server cannot be reached or is busy; the wait doubles from half a second. */
 const RETRIES_MAX = 1;
