@@ -16,6 +16,7 @@ export interface Turnable {
 const SLICE_MS = 10;
 /** Turns between two looks at the time, and messages in one turn: at most, as long as they are light. */
 const STRIDE_MAX = 256;
+/** Between two looks it should take about so long. */
 const HEAVY_MS = 1;
 
 export class RunQueue {
@@ -72,10 +73,17 @@ export class RunQueue {
     this.#turns = 0;
     const nowMs = this.#clock.monotonic();
     // A look costs as much as a tenth of a light turn, so those are not looked at one by one; heavy ones are.
-    this.#stride = nowMs - this.#lookedAtMs > HEAVY_MS ? 1 : Math.min(STRIDE_MAX, this.#stride * 2);
+    this.#stride = nextStride(this.#stride, nowMs - this.#lookedAtMs);
     this.#lookedAtMs = nowMs;
     if (nowMs < this.#sliceEndMs) return false;
     this.#sliceEndMs = nowMs + SLICE_MS;
     return true;
   }
+}
+
+/** Shorter at once when it took far too long, otherwise by halves: a stride that jumps about costs more than one that is not quite right. */
+function nextStride(stride: number, tookMs: number): number {
+  if (tookMs > SLICE_MS) return 1;
+  if (tookMs > HEAVY_MS) return Math.max(1, stride / 2);
+  return tookMs < HEAVY_MS / 4 ? Math.min(STRIDE_MAX, stride * 2) : stride;
 }

@@ -195,8 +195,10 @@ describe.each(PLACES)("deadlines and cancellation, %s", (place) => {
   test("a method whose caller has gone can ask nothing any more", async () => {
     await using stage = await openStage(place);
     const [a, b] = [await stage.spawn(Link), await stage.spawn(Link)];
-    const ended = codeOf(a.with({ timeoutMs: 100 }).stubborn(b));
-    await stage.clock.advance(110);
+    const controller = new AbortController();
+    const ended = codeOf(a.with({ signal: controller.signal }).stubborn(b));
+    await settleFrames();
+    controller.abort();
     await ended;
     await settleFrames();
     expect(await b.log()).toEqual([]);

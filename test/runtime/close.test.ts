@@ -132,6 +132,29 @@ describe("close", () => {
     expect(ends).toEqual(["stopped"]);
   });
 
+  test("what an actor's code does after the end sets no timer and no watch", async () => {
+    const clock = new FakeClock();
+    const system = await connect({ clock });
+    const Late = defineActor(
+      "late",
+      class {
+        async work(): Promise<void> {
+          const { timers, watch, self } = actorContext();
+          await new Promise<void>((resolve) => void clock.schedule(60_000, resolve));
+          timers.after(1_000_000, () => {});
+          timers.every(1_000_000, () => {});
+          watch(self, () => {}).cancel();
+        }
+      },
+    );
+    const code = codeOf((await system.spawn(Late)).work());
+    await settleFrames();
+    const closing = system.close();
+    await clock.advance(61_000);
+    await closing;
+    expect([await code, clock.pending]).toEqual(["ActorEnded", 0]);
+  });
+
   test("an actor may close its system", async () => {
     const clock = new FakeClock();
     const system = await connect({ clock });

@@ -57,8 +57,7 @@ const Optional = defineActor(
 declare const counter: Handle<typeof Counter>;
 declare const system: ActorSystem;
 
-/** For tsc alone. */
-export const methods = () => {
+const methods = () => {
   expectTypeOf(counter.add).toEqualTypeOf<(by: number, twice?: boolean) => Promise<number>>();
   expectTypeOf(counter.later).returns.toEqualTypeOf<Promise<{ text: string }>>();
   expectTypeOf(counter.ticks).toEqualTypeOf<(to: number) => Stream<number>>();
@@ -70,8 +69,7 @@ export const methods = () => {
   expectTypeOf<Handle<typeof Counter>>().toEqualTypeOf<HandleOf<InstanceType<(typeof Counter)["actorClass"]>>>();
 };
 
-/** For tsc alone. */
-export const wrong = () => {
+const wrong = () => {
   // @ts-expect-error an argument of the wrong type
   counter.add("2");
   // @ts-expect-error too few arguments
@@ -93,8 +91,7 @@ export const wrong = () => {
   return text;
 };
 
-/** For tsc alone. */
-export const spawns = async () => {
+const spawns = async () => {
   await system.spawn(Plain);
   await system.spawn(Optional);
   await system.spawn(Optional, { args: ["y"] });
@@ -112,6 +109,10 @@ export const spawns = async () => {
   // @ts-expect-error no such option
   await system.spawn(Plain, { nmae: "x" });
 };
+
+test.each([methods, wrong, spawns])("tsc has the last word on %o", (check) => {
+  expect(check).toBeTypeOf("function");
+});
 
 test("handles of one type share their methods; `await using` ends their actor", async () => {
   await using here = await connect();

@@ -9,8 +9,8 @@ import { openStage, PLACES, settleFrames } from "../support/places.ts";
 /** What actors of one test have done, in order. */
 type Journal = string[];
 
-function actors(journal: Journal) {
-  const Child = defineActor(
+function childType(journal: Journal) {
+  return defineActor(
     "child",
     class {
       readonly #name: string;
@@ -33,6 +33,10 @@ function actors(journal: Journal) {
       }
     },
   );
+}
+
+function actors(journal: Journal) {
+  const Child = childType(journal);
   const Parent = defineActor(
     "parent",
     class {
@@ -160,6 +164,25 @@ describe.each(PLACES)("ends, %s", (place) => {
     await stopping;
     expect(await Promise.all(stuck)).toEqual(stuck.map(() => "ActorEnded"));
     expect(stage.there.stats().actors).toBe(0);
+  });
+
+  test("children that hang share their parent's time, however many they are", async () => {
+    const journal: Journal = [];
+    await using stage = await openStage(place);
+    const parent = await stage.spawn(actors(journal).Parent);
+    const children = await parent.raise(["a", "b", "c", "d"]);
+    const stuck = children.map((child) => codeOf(child.stuck()));
+    await settleFrames();
+    const state = { stopped: false };
+    const stopping = stage.here.stop(parent, { timeoutMs: 1_000 }).then(() => {
+      state.stopped = true;
+    });
+    await stage.clock.advance(1_000);
+    for (let step = 0; step < 20; step++) await stage.clock.advance(5);
+    expect(state.stopped).toBe(true);
+    await stopping;
+    expect(await Promise.all(stuck)).toEqual(stuck.map(() => "ActorEnded"));
+    expect(journal).toContain("parent stopped");
   });
 
   test("a stop in a hurry overtakes a patient one; twice does no harm", async () => {

@@ -57,6 +57,11 @@ function fragile(life: Life) {
         actorContext().fail(new Error("failure of the old life"));
         throw new Error("thrown by the old life");
       }
+      async throwWhenAborted(): Promise<never> {
+        const { signal } = actorContext();
+        await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+        throw new Error("interrupted");
+      }
       timer(delayMs: number, what: "throw" | "note"): void {
         actorContext().timers.after(delayMs, async () => {
           await settle();
@@ -157,6 +162,15 @@ describe.each(PLACES)("failures, %s", (place) => {
     expect(await codeOf(failing.crash())).toBe("ActorThrew");
     await other.clock.advance(100);
     expect([await failing.bump(), strict.starts]).toEqual([1, 2]);
+  });
+
+  test("what a method throws because it was cancelled is no failure, with failOnThrow either", async () => {
+    const life = newLife();
+    await using stage = await openStage(place);
+    const actor = await stage.spawn(fragile(life), { restart: restart(3), failOnThrow: true });
+    const ended = codeOf(actor.with({ timeoutMs: 100 }).throwWhenAborted());
+    await stage.clock.advance(1_000);
+    expect([await ended, await actor.incarnation(), life.starts]).toEqual(["DeadlineExceeded", 1, 1]);
   });
 
   test("messages in hand fail with ActorRestarted and their late doings do not touch the new life", async () => {

@@ -1,0 +1,380 @@
+// A small random program of calls, casts, streams, cancels, restarts, stops, kills and spawns over a few nodes, and the ledger that says
+// whether the runtime kept its promises. Everything is chosen by one seed; time and frames move only when the program says so.
+//
+// RP1  Every call settles, with its own answer or a documented code.
+// RP2  A call that was answered ran, and without repeated frames no call runs twice.
+// RP3  Items of a stream come without gap or repeat.
+// RP4  An actor whose end was confirmed never runs again; one life never has more in hand than its concurrency.
+// RP5  Calls of one caller to one actor start in the order they were made, as long as the network keeps order and loses nothing.
+// RP6  After close nothing waits, on the clock or anywhere; nothing is left unhandled.
+
+import { runtimeErrors } from "../../runtime/errors.ts";
+import {
+  type ActorSystem,
+  actorContext,
+  defineActor,
+  FlotillaError,
+  type Handle,
+  type Random,
+  seededRandom,
+  sleep,
+  type Timer,
+} from "../../runtime/index.ts";
+import { FakeClock, settle } from "./fake-clock.ts";
+import { type Faults, FaultyNetwork } from "./faulty-network.ts";
+import { Ledger } from "./ledger.ts";
+import { closeWithin } from "./places.ts";
+import { openSystems, type Systems } from "./systems.ts";
+
+export interface ProgramReport {
+  readonly seed: number;
+  readonly faults: Faults;
+  readonly violations: readonly string[];
+  /** How often calls ended how: "value" or a code. */
+  readonly ends: ReadonlyMap<string, number>;
+  readonly items: number;
+}
+
+type Plan =
+  | { readonly kind: "answer" | "throw" | "fail" | "child" | "stop self" }
+  | { readonly kind: "wait"; readonly ms: number }
+  | { readonly kind: "timer"; readonly ms: number; readonly throws: boolean }
+  | { readonly kind: "ask"; readonly to: Part; readonly id: number; readonly plan: Plan }
+  | { readonly kind: "read"; readonly to: Part; readonly id: number; readonly count: number };
+
+/** What programs are made of; declared by hand because plans hold handles of the actor that takes plans. */
+interface PartActor {
+  run(id: number, order: number, plan: Plan): Promise<number>;
+  echo(id: number, order: number): number;
+  items(id: number, count: number, gapMs: number): AsyncGenerator<number>;
+}
+type Part = Handle<ReturnType<typeof partType>>;
+
+function partType(ledger: Ledger, ordered: boolean) {
+  type Loose = PartActor & object;
+  const start = (id: number, order: number) => {
+    const { self } = actorContext();
+    ledger.started(id, `${self}`);
+    if (ordered && order >= 0) ledger.inOrder(`${self}`, order);
+  };
+  return defineActor(
+    "part",
+    class implements Loose {
+      readonly #max: number;
+      #inHand = 0;
+
+      constructor(concurrency: number) {
+        this.#max = concurrency;
+      }
+
+      async run(id: number, order: number, plan: Plan): Promise<number> {
+        start(id, order);
+        if (++this.#inHand > this.#max) ledger.violation(`${this.#inHand} in hand of ${this.#max}`);
+        try {
+          await perform(plan);
+          return id;
+        } finally {
+          this.#inHand--;
+        }
+      }
+
+      echo(id: number, order: number): number {
+        start(id, order);
+        return id;
+      }
+
+      async *items(id: number, count: number, gapMs: number): AsyncGenerator<number> {
+        start(id, -1);
+        const { clock, signal } = actorContext();
+        for (let index = 0; index < count; index++) {
+          if (gapMs > 0) await sleep(clock, gapMs, signal);
+          yield index;
+        }
+      }
+    },
+  );
+}
+
+const Leaf = defineActor("leaf", class {});
+
+async function perform(plan: Plan): Promise<void> {
+  const { clock, signal, timers, system, self, fail } = actorContext();
+  switch (plan.kind) {
+    case "answer":
+      return;
+    case "throw":
+      throw new FlotillaError("ActorThrew", "on purpose");
+    case "fail":
+      return fail(new Error("on purpose"));
+    case "child":
+      await actorContext().spawn(Leaf);
+      return;
+    case "stop self":
+      return system.stop(self, { timeoutMs: 100 });
+    case "wait":
+      return sleep(clock, plan.ms, signal);
+    case "timer":
+      timers.after(plan.ms, () => {
+        if (plan.throws) throw new Error("on purpose");
+      });
+      return;
+    case "ask": {
+      const answer = await plan.to.run(plan.id, -1, plan.plan as never);
+      if (answer !== plan.id) throw new Error(`call ${plan.id} was answered ${answer}`);
+      return;
+    }
+    case "read":
+      for await (const _item of plan.to.items(plan.id, plan.count, 0));
+  }
+}
+
+class Program {
+  readonly ledger: Ledger;
+  readonly #random: Random;
+  readonly #faults: Faults;
+  readonly #network: FaultyNetwork;
+  readonly #clock: FakeClock;
+  readonly #systems: Systems;
+  readonly #type: ReturnType<typeof partType>;
+  readonly #parts: Part[] = [];
+  /** The program's own timers, which are not the runtime's to clear. */
+  readonly #aborts: Timer[] = [];
+  #lastId = 0;
+
+  private constructor(
+    random: Random,
+    faults: Faults,
+    network: FaultyNetwork,
+    systems: Systems,
+    clock: FakeClock,
+    ledger: Ledger,
+    type: ReturnType<typeof partType>,
+  ) {
+    this.#random = random;
+    this.#faults = faults;
+    this.#network = network;
+    this.#systems = systems;
+    this.#clock = clock;
+    this.ledger = ledger;
+    this.#type = type;
+  }
+
+  static async open(seed: number): Promise<Program> {
+    const random = seededRandom(seed);
+    const faults: Faults = {
+      drop: random.below(3) === 0 ? 0.1 : 0,
+      repeat: random.below(4) === 0 ? 0.1 : 0,
+      overtake: random.below(4) === 0 ? 0.3 : 0,
+    };
+    const network = new FaultyNetwork(random, faults);
+    const clock = new FakeClock();
+    const ledger = new Ledger();
+    const ordered = faults.drop + faults.repeat + faults.overtake === 0;
+    const type = partType(ledger, ordered);
+    const nodes = ["north", "south", "west"].slice(0, 2 + random.below(2));
+    const options = { clock, random, network, actors: [type], callTimeoutMs: 2_000 };
+    const systems = await openSystems(nodes, options);
+    return new Program(random, faults, network, systems, clock, ledger, type);
+  }
+
+  get faults(): Faults {
+    return this.#faults;
+  }
+
+  /** Runs `steps` random steps, waits for every answer, closes. */
+  async run(steps: number): Promise<void> {
+    for (let index = 0; index < 3; index++) this.#spawn();
+    await this.#rest(4);
+    for (let step = 0; step < steps; step++) {
+      this.#act();
+      await this.#pass();
+    }
+    await this.#rest(60);
+    const network = this.#network;
+    // Frames go on while systems close.
+    const pump = { on: true };
+    const pumping = (async () => {
+      while (pump.on) {
+        network.step();
+        await settle();
+      }
+    })();
+    await closeWithin(this.#systems, this.#clock).catch((error: Error) => this.ledger.violation(error.message));
+    pump.on = false;
+    await pumping;
+    await this.#clock.advance(0);
+    for (const timer of this.#aborts) timer.cancel();
+    for (const open of this.ledger.open) this.ledger.violation(`${open} was never settled`);
+    for (const { node, stats } of this.#systems.all.map((each) => ({ node: each.node, stats: each.stats() }))) {
+      if (stats.actors > 0) this.ledger.violation(`${stats.actors} actors are left on ${node}`);
+    }
+    if (this.#clock.pending > 0) this.ledger.violation(`${this.#clock.pending} timers are left after close`);
+  }
+
+  /** Delivers a few frames, lets a little time pass. */
+  async #pass(): Promise<void> {
+    const frames = this.#random.below(5);
+    for (let index = 0; index < frames && this.#network.step(); index++) {
+      if (this.#random.below(2) === 0) await settle();
+    }
+    if (this.#random.below(3) === 0) await this.#clock.advance(this.#random.below(60));
+    else await settle();
+  }
+
+  /** Delivers everything and lets seconds pass, until every answer is there. */
+  async #rest(rounds: number): Promise<void> {
+    for (let round = 0; round < rounds && this.ledger.open.size > 0; round++) {
+      for (let index = 0; index < 200 && this.#network.step(); index++) await settle();
+      await this.#clock.advance(250);
+    }
+  }
+
+  #pick<T>(from: readonly T[]): T {
+    const picked = from[this.#random.below(from.length)];
+    if (picked === undefined) throw new Error("nothing to pick from");
+    return picked;
+  }
+
+  #act(): void {
+    if (this.#parts.length === 0) return this.#spawn();
+    const roll = this.#random.below(100);
+    if (roll < 45) this.#call();
+    else if (roll < 55) this.#echo();
+    else if (roll < 65) this.#cast();
+    else if (roll < 80) this.#read();
+    else if (roll < 90) this.#spawn();
+    else this.#end(roll < 95 ? "stop" : "kill");
+  }
+
+  #options(): { timeoutMs?: number; signal?: AbortSignal } {
+    const roll = this.#random.below(4);
+    if (roll === 0) return { timeoutMs: 1 + this.#random.below(300) };
+    if (roll > 1) return {};
+    const controller = new AbortController();
+    const aborted = () => controller.abort(new Error("given up"));
+    this.#aborts.push(this.#clock.schedule(this.#random.below(200), aborted));
+    return { signal: controller.signal };
+  }
+
+  #plan(depth = 0): Plan {
+    const roll = this.#random.below(12);
+    if (roll < 3) return { kind: "answer" };
+    if (roll < 5) return { kind: "wait", ms: this.#random.below(150) };
+    if (roll === 5) return { kind: this.#pick(["throw", "fail", "fail", "child", "stop self"] as const) };
+    if (roll === 6) return { kind: "timer", ms: this.#random.below(100), throws: this.#random.below(3) === 0 };
+    if (depth > 3) return { kind: "answer" };
+    const [to, id] = [this.#pick(this.#parts), ++this.#lastId];
+    if (roll < 9) return { kind: "read", to, id, count: this.#random.below(400) };
+    return { kind: "ask", to, id, plan: this.#plan(depth + 1) };
+  }
+
+  /** Follows one promise to its one end. */
+  #follow<T>(what: string, promise: Promise<T>, onValue: (value: T) => void): void {
+    this.ledger.open.add(what);
+    const done = (end: string) => {
+      if (!this.ledger.open.delete(what)) this.ledger.violation(`${what} was settled twice`);
+      this.ledger.count(end);
+    };
+    const failed = (error: unknown) => {
+      const code = error instanceof FlotillaError ? error.code : String(error);
+      if (!Object.hasOwn(runtimeErrors, code)) this.ledger.violation(`${what} failed with ${code}`);
+      done(code);
+    };
+    const settled = promise.then((value) => {
+      onValue(value);
+      done("value");
+    });
+    settled.catch(failed);
+  }
+
+  #answered(id: number, value: number): void {
+    const starts = this.ledger.starts(id);
+    if (value !== id) this.ledger.violation(`call ${id} was answered ${value}`);
+    if (starts === 0) this.ledger.violation(`call ${id} was answered without being run`);
+  }
+
+  #call(): void {
+    const [part, id] = [this.#pick(this.#parts), ++this.#lastId];
+    const asked = part.with(this.#options()).run(id, id, this.#plan() as never);
+    this.#follow(`call ${id}`, asked, (value) => this.#answered(id, value));
+  }
+
+  #echo(): void {
+    const [part, id] = [this.#pick(this.#parts), ++this.#lastId];
+    this.#follow(`echo ${id}`, part.with(this.#options()).echo(id, id), (value) => this.#answered(id, value));
+  }
+
+  #cast(): void {
+    const id = ++this.#lastId;
+    this.#pick(this.#parts).cast.run(id, id, this.#plan() as never);
+  }
+
+  #read(): void {
+    const [part, id] = [this.#pick(this.#parts), ++this.#lastId];
+    const [count, gapMs] = [this.#random.below(700), this.#random.below(4) === 0 ? 5 : 0];
+    const until = this.#random.below(3) === 0 ? this.#random.below(count + 1) : count;
+    const stream = part.with(this.#options()).items(id, count, gapMs);
+    const read = async (): Promise<number> => {
+      let next = 0;
+      for await (const item of stream) {
+        if (item !== next) this.ledger.violation(`stream ${id} gave ${item} where ${next} was due`);
+        next++;
+        this.ledger.items++;
+        if (next >= until && until < count) return -1;
+      }
+      return next;
+    };
+    this.#follow(`stream ${id}`, read(), (got) => {
+      if (got >= 0 && got !== count) this.ledger.violation(`stream ${id} ended after ${got} of ${count}`);
+    });
+  }
+
+  #spawn(): void {
+    const system: ActorSystem = this.#pick(this.#systems.all);
+    const { node } = this.#pick(this.#systems.all);
+    const concurrency = 1 + this.#random.below(2);
+    const spawned = system.spawn(this.#type, {
+      args: [concurrency],
+      node,
+      concurrency,
+      mailboxMax: this.#pick([3, 1_000]),
+      restart: { maxRestarts: this.#random.below(3), withinMs: 1_000 },
+    });
+    this.#follow(`spawn ${++this.#lastId}`, spawned, (part) => this.#parts.push(part));
+  }
+
+  #end(how: "stop" | "kill"): void {
+    const part = this.#pick(this.#parts);
+    const system = this.#pick(this.#systems.all);
+    const asked = how === "kill" ? system.kill(part) : system.stop(part, { timeoutMs: this.#random.below(300) });
+    this.#follow(`${how} ${++this.#lastId}`, asked, () => {
+      this.ledger.ended(`${part}`);
+      // Most calls should find somebody.
+      const at = this.#parts.indexOf(part);
+      if (at >= 0 && this.#random.below(4) > 0) this.#parts.splice(at, 1);
+    });
+  }
+
+  /** No call may have run twice unless frames were repeated (RP2). */
+  checkStarts(): void {
+    if (this.#faults.repeat > 0) return;
+    for (let id = 1; id <= this.#lastId; id++) {
+      if (this.ledger.starts(id) > 1) this.ledger.violation(`call ${id} ran ${this.ledger.starts(id)} times`);
+    }
+  }
+}
+
+/** Runs the program of one seed. */
+export async function runProgram(seed: number, steps = 50): Promise<ProgramReport> {
+  const unhandled: unknown[] = [];
+  const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+  process.on("unhandledRejection", onUnhandled);
+  const program = await Program.open(seed);
+  await program.run(steps);
+  program.checkStarts();
+  await settle();
+  process.off("unhandledRejection", onUnhandled);
+  const { ledger, faults } = program;
+  for (const reason of unhandled) ledger.violation(`unhandled: ${String(reason)}`);
+  return { seed, faults, violations: ledger.violations, ends: ledger.ends, items: ledger.items };
+}
