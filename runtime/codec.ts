@@ -123,5 +123,19 @@ export class Codec {
 }
 
 function isEnvelope(value: unknown): value is Envelope {
-  return typeof value === "object" && value !== null && typeof (value as { kind?: unknown }).kind === "string";
+  if (typeof value !== "object" || value === null) return false;
+  const { kind, to, method, args, deadlineMs, chain } = value as Partial<Record<string, unknown>>;
+  if (typeof kind !== "string") return false;
+  if (kind !== "call" && kind !== "cast") return true;
+  // Arguments that are no list would make the actor's method throw, and what a cast throws is the actor's own failure.
+  const isMessage =
+    typeof method === "string" && Array.isArray(args) && typeof deadlineMs === "number" && isAddress(to);
+  return isMessage && !Number.isNaN(deadlineMs) && (kind === "cast" || isChain(chain));
 }
+
+function isAddress(value: unknown): value is Address {
+  const { node, id, type } = (value ?? {}) as Partial<Record<string, unknown>>;
+  return typeof node === "string" && typeof id === "string" && typeof type === "string";
+}
+
+const isChain = (value: unknown): boolean => Array.isArray(value) && value.every((link) => typeof link === "string");

@@ -75,6 +75,14 @@ function actors(journal: Journal) {
         void system[how](self);
         return "ended myself";
       }
+      /** Its end comes while the child's name is being claimed. */
+      raiseAndDie(): void {
+        const { system, self, spawn } = actorContext();
+        void spawn(Child, { args: ["orphan"], name: "orphan" }).catch((error: Error & { code: string }) => {
+          journal.push(error.code);
+        });
+        void system.kill(self);
+      }
       async lateChild(): Promise<void> {
         await new Promise<void>((resolve) => actorContext().signal.addEventListener("abort", () => resolve()));
         const spawned = await outcome(actorContext().spawn(Child, { args: ["late"] }));
@@ -264,6 +272,17 @@ describe.each(PLACES)("ends, %s", (place) => {
     expect(journal).toEqual(["ActorEnded"]);
     expect(stage.there.stats().actors).toBe(0);
   });
+});
+
+test("a child whose parent dies while its name is claimed is not made, and the name is free", async () => {
+  const journal: Journal = [];
+  await using stage = await openStage("same node");
+  const { Parent, Child } = actors(journal);
+  const parent = await stage.spawn(Parent);
+  await codeOf(parent.raiseAndDie());
+  await settleFrames();
+  expect([journal, stage.here.stats().actors]).toEqual([["ActorEnded"], 0]);
+  await stage.here.spawn(Child, { args: ["next"], name: "orphan" });
 });
 
 describe("starts", () => {

@@ -45,7 +45,8 @@ const Source = defineActor(
     async *unsendable() {
       yield 1;
       yield () => 2;
-      yield 3;
+      // Nobody gives credit any more: without a cancel it would wait here for ever.
+      for (;;) yield 3;
     }
 
     /** Yields when `step` lets it. */

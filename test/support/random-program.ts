@@ -365,7 +365,7 @@ class Program {
 }
 
 /** Runs the program of one seed. */
-export async function runProgram(seed: number, steps = 50): Promise<ProgramReport> {
+export async function runProgram(seed: number, steps = 40): Promise<ProgramReport> {
   const unhandled: unknown[] = [];
   const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
   process.on("unhandledRejection", onUnhandled);

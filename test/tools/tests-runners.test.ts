@@ -85,7 +85,7 @@ describe.skipIf(!has.python3)(titleFor("tests.pytest", has.python3, "no python3"
     expect(leftovers).toEqual([]);
   });
 
-  test("a report that is a link or a pipe is not followed", async () => {
+  test("a report that is a link or a pipe is not followed", async (context) => {
     const steal = (how: string) =>
       `import os, sys\ndef test_a():\n    path = next(a for a in sys.argv if a.startswith('--junit-xml=')).split('=', 1)[1]\n    ${how}\n    os._exit(0)\n`;
     const fake = '<testsuite><testcase name="never ran"/></testsuite>';
@@ -95,6 +95,7 @@ describe.skipIf(!has.python3)(titleFor("tests.pytest", has.python3, "no python3"
         tool: "tests.pytest",
         timeoutMs: 20_000,
       });
+      if (report?.runner === "unittest") context.skip("no pytest here, and the test speaks of its option");
       expect(report).toMatchObject({ success: false, completed: false });
     }
   });
