@@ -257,7 +257,7 @@ export class Peers {
     const sink = new RemoteReply(
       id,
       (reply) => this.#answer(from, key, reply),
-      (why) => this.#forget(key)?.message.cancel(why),
+      (why) => incoming.message.cancel(why),
     );
     const incoming = new Incoming(new Message(method, args, deadlineMs, chain, sink, credit));
     this.#incoming.set(key, incoming);

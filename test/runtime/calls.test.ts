@@ -147,7 +147,10 @@ describe.each(PLACES)("calls, %s", (place) => {
     async (what) => {
       await using stage = await openStage(place);
       const desk = await stage.spawn(Desk);
-      expect(await codeOf(desk.throws(what))).toBe("ActorThrew");
+      const error = await caught(desk.throws(what));
+      expect(error.code).toBe("ActorThrew");
+      const cause = error.cause as Error;
+      expect([typeof cause.name, typeof cause.message, typeof cause.stack]).toEqual(["string", "string", "string"]);
       expect(await desk.add(1, 1)).toBe(2);
     },
   );

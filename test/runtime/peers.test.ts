@@ -290,7 +290,7 @@ describe("strangers", () => {
         says(...safe);
         expect(await work).toBe("done");
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
     await settleFrames();
     process.off("unhandledRejection", onUnhandled);

@@ -83,6 +83,28 @@ test("heavy turns give way soon, not after another 255 of them", async () => {
   }
 });
 
+test("slices keep their length for turns of a middling weight too", async () => {
+  const { clock, state } = slowClock();
+  const queue = new RunQueue(clock);
+  const turns = { count: 0 };
+  const middling = turnable(() => {
+    state.nowMs += 0.035;
+    if (++turns.count < 20_000) queue.add(middling);
+  });
+  const other = turnable(() => queue.add(other));
+  queue.add(middling);
+  queue.add(other);
+  await settle();
+  const lengths: number[] = [];
+  for (let slice = 0; slice < 30; slice++) {
+    const before = state.nowMs;
+    state.later.shift()?.();
+    await settle();
+    lengths.push(state.nowMs - before);
+  }
+  expect(Math.max(...lengths.slice(5))).toBeLessThanOrEqual(12);
+});
+
 test("a heavy turn is asked to take fewer messages", async () => {
   const { clock, state } = slowClock();
   const queue = new RunQueue(clock);
