@@ -23,7 +23,7 @@ export interface ConnectOptions {
   readonly log?: LogSink;
   readonly clock?: Clock;
   readonly random?: Random;
-  /** Forms of the ports in place of the memory ones. */
+  /** Forms of the ports in place of the memory ones; they become the system's and are closed with it. */
   readonly ports?: Partial<Ports>;
 }
 
