@@ -1,5 +1,5 @@
-// What belongs to one actor and ends with it: timers (and whatever else is taken back like one), children, watchers. Each list is made when first needed, so that an idle actor
-// costs three empty fields.
+// What belongs to one actor and ends with it: timers (and whatever else is taken back like one), children, watchers. Each list is
+// made when first needed, so that an idle actor costs three empty fields.
 //
 // LI1  A timer of a life that has ended never fires.
 // LI2  Children are left in reverse order of their making.
