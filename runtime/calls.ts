@@ -36,7 +36,7 @@ export interface Receiver {
 export interface Routes {
   /** Undefined when the address is of this node and nobody is there any more. */
   find(address: Address): Receiver | undefined;
-  deadLetter(address: Address, method: string, args: readonly unknown[], why: WireError): void;
+  deadLetter(address: Address, method: string, why: WireError): void;
 }
 
 /** What a call needs of its system. */
@@ -229,7 +229,7 @@ export function cast(
   const receiver = environment.routes.find(address);
   const deadlineMs = options?.timeoutMs === undefined ? NEVER : environment.clock.now() + options.timeoutMs;
   if (receiver === undefined)
-    return environment.routes.deadLetter(address, method, args, goneFailure(formatAddress(address)));
+    return environment.routes.deadLetter(address, method, goneFailure(formatAddress(address)));
   const message = new Message(
     method,
     receiver.copies ? copyArgs(args) : args,
@@ -239,5 +239,5 @@ export function cast(
     undefined,
   );
   const why = receiver.receive(message);
-  if (why !== undefined) environment.routes.deadLetter(address, method, args, why);
+  if (why !== undefined) environment.routes.deadLetter(address, method, why);
 }

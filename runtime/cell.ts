@@ -38,8 +38,8 @@ export interface CellHost {
   /** The cell's ActorContext, asked for once. */
   contextOf(cell: Cell): unknown;
   /** Told once, when nothing of the cell runs any more. */
-  ended(cell: Cell, end: ActorEnd): void;
-  deadLetter(address: Address, method: string, args: readonly unknown[], why: WireError): void;
+  ended(cell: Cell): void;
+  deadLetter(address: Address, method: string, why: WireError): void;
   failed(cell: Cell, why: WireError, directive: Directive["kind"]): void;
 }
 
@@ -258,7 +258,7 @@ export class Cell implements Receiver, RunningActor {
 
   #refuse(message: Message, why: WireError): void {
     if (message.sink !== undefined) message.sink.fail(why);
-    else if (!(message instanceof Callback)) this.#host.deadLetter(this.#address, message.method, message.args, why);
+    else if (!(message instanceof Callback)) this.#host.deadLetter(this.#address, message.method, why);
   }
 
   // Life --------------------------------------------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ export class Cell implements Receiver, RunningActor {
     this.parent?.life.disown(this);
     const end: ActorEnd = { address: this.#address, reason, ...(error && { error }) };
     // The name must be free before anybody hears of the end, else a watcher that spawns again meets its own predecessor.
-    this.#host.ended(this, end);
+    this.#host.ended(this);
     this.life.end(end);
     this.#instance = undefined;
   }

@@ -154,7 +154,7 @@ export class Host implements CellHost {
     return this.#options.contextOf(cell);
   }
 
-  ended(cell: Cell, _end: ActorEnd): void {
+  ended(cell: Cell): void {
     this.#cells.delete(cell.address.id);
     const claim = this.#claims.get(cell);
     if (claim === undefined) return;
@@ -169,7 +169,7 @@ export class Host implements CellHost {
     this.log("error", `failed: ${why.message}; ${directive}`, data, cell);
   }
 
-  deadLetter(to: Address, method: string, _args: readonly unknown[], why: WireError): void {
+  deadLetter(to: Address, method: string, why: WireError): void {
     this.deadLetters.add(this.clock.now(), to, method, why);
     this.log("warn", `dead letter: ${to.type}.${method}: ${why.message}`, { code: why.code, to: formatAddress(to) });
   }

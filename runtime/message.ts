@@ -103,7 +103,7 @@ export class Message implements Linked<Message> {
   }
 }
 
-/** A message of the runtime's own: a timer's firing, a watch's signal. Runs `callback` as the actor, one at a time like any other. */
+/** A message of the runtime's own: a timer's firing, a watch's signal. Runs `run` as the actor, one at a time like any other. */
 export class Callback extends Message {
   readonly run: () => unknown;
 

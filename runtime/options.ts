@@ -19,7 +19,7 @@ export interface SpawnSettings {
 const MAX_MS = 2 ** 31 - 1;
 const DEFAULT_BACKOFF: Backoff = { firstMs: 100, factor: 2, maxMs: 30_000 };
 
-export const DEFAULT_SETTINGS: SpawnSettings = {
+const DEFAULT_SETTINGS: SpawnSettings = {
   restart: { maxRestarts: 0, withinMs: 60_000, backoff: DEFAULT_BACKOFF },
   escalate: false,
   failOnThrow: false,
@@ -36,7 +36,7 @@ function refuse(option: string, expected: string, got: unknown): never {
   });
 }
 
-export function wholeNumber(option: string, value: number, min: number, max: number): number {
+function wholeNumber(option: string, value: number, min: number, max: number): number {
   if (!Number.isInteger(value) || value < min || value > max)
     refuse(option, `a whole number from ${min} to ${max}`, value);
   return value;

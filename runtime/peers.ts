@@ -172,7 +172,7 @@ export class Peers {
   #undeliverable(peer: string, envelope: Envelope, why: WireError): Envelope | undefined {
     switch (envelope.kind) {
       case "cast":
-        this.#host.deadLetter(envelope.to, envelope.method, [], why);
+        this.#host.deadLetter(envelope.to, envelope.method, why);
         break;
       case "call":
       case "spawn":
@@ -247,7 +247,7 @@ export class Peers {
     const message = new Message(method, args, deadlineMs, [], undefined, undefined);
     const cell = this.#host.find(to);
     const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
-    if (why !== undefined) this.#host.deadLetter(to, method, args, why);
+    if (why !== undefined) this.#host.deadLetter(to, method, why);
   }
 
   #takeCall(from: string, { id, to, method, args: sent, deadlineMs, chain, credit }: CallEnvelope): void {

@@ -99,7 +99,7 @@ export class ActorSystem implements AsyncDisposable {
       callTimeoutMs: settings.callTimeoutMs,
       routes: {
         find: (address) => this.#find(address),
-        deadLetter: (address, method, args, why) => this.#host.deadLetter(address, method, args, why),
+        deadLetter: (address, method, why) => this.#host.deadLetter(address, method, why),
       },
       nextLink: () => ++this.#lastLink,
     };
