@@ -5,8 +5,8 @@
 //      else of the object can be called from outside.
 // AC2  `onStart`, `onStop` and the names in RESERVED are never methods of a handle.
 
+import type { RestartPolicy } from "./cell/supervisor.ts";
 import { runtimeError } from "./errors.ts";
-import type { RestartPolicy } from "./supervisor.ts";
 
 /** Any class: constructor arguments are the spawn's `args`. */
 export type ActorClass<Instance extends object = object, Args extends never[] = never[]> = new (

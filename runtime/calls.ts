@@ -8,14 +8,14 @@
 
 import type { Address } from "./address.ts";
 import { formatAddress } from "./address.ts";
+import { type Cancellable, Message, NEVER, type ReplySink } from "./cell/message.ts";
+import { goneFailure } from "./cell/refusal.ts";
+import { currentRunning, type Running } from "./cell/running.ts";
 import type { Clock } from "./clock.ts";
 import { copy, copyArgs, isSimple } from "./copy.ts";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
 import { failure, failureOf, raise } from "./failure.ts";
-import { type Cancellable, Message, NEVER, type ReplySink } from "./message.ts";
-import { goneFailure } from "./refusal.ts";
-import { currentRunning, type Running } from "./running.ts";
 
 /** What a caller may say about one call. */
 export interface CallOptions {

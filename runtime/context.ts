@@ -6,16 +6,16 @@
 
 import type { ActorClass, ActorType } from "./actor.ts";
 import type { Address } from "./address.ts";
-import type { Cell } from "./cell.ts";
+import type { Cell } from "./cell/cell.ts";
+import { NEVER } from "./cell/message.ts";
+import { currentRunning } from "./cell/running.ts";
 import type { Clock, Timer } from "./clock.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import { failureOf } from "./failure.ts";
 import type { AnyHandle, HandleOf } from "./handle.ts";
 import type { LogLevel } from "./log.ts";
-import { NEVER } from "./message.ts";
 import type { Random } from "./random.ts";
-import { currentRunning } from "./running.ts";
 import type { ActorSystem, SpawnArgs } from "./system.ts";
 
 export interface ActorTimers {

@@ -7,7 +7,10 @@
 
 import type { ActorType } from "./actor.ts";
 import { type Address, formatAddress } from "./address.ts";
-import { Cell, type CellHost } from "./cell.ts";
+import { Cell, type CellHost } from "./cell/cell.ts";
+import { goneFailure } from "./cell/refusal.ts";
+import { RunQueue } from "./cell/run-queue.ts";
+import type { Directive } from "./cell/supervisor.ts";
 import type { Clock } from "./clock.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import type { Claim, Directory } from "./directory.ts";
@@ -16,9 +19,6 @@ import { runtimeError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import type { LogLevel, LogSink } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
-import { goneFailure } from "./refusal.ts";
-import { RunQueue } from "./run-queue.ts";
-import type { Directive } from "./supervisor.ts";
 
 /** One spawn, decided and checked: what a host needs to make the actor. */
 export interface SpawnRequest {

@@ -2,8 +2,8 @@
 // It reads no environment: the runtime is configured by code.
 
 import type { SpawnOptions } from "./actor.ts";
+import type { Backoff, RestartPolicy } from "./cell/supervisor.ts";
 import { runtimeError } from "./errors.ts";
-import type { Backoff, RestartPolicy } from "./supervisor.ts";
 
 /** How one actor lives, complete: plain data, so it can travel to another node. */
 export interface SpawnSettings {

@@ -10,6 +10,8 @@
 
 import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
+import { type Cancellable, Message, type ReplySink } from "./cell/message.ts";
+import { goneFailure } from "./cell/refusal.ts";
 import { type Codec, fromWire, type ReviveHandle, toWire } from "./codec.ts";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import type {
@@ -24,9 +26,7 @@ import type {
 } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
-import { type Cancellable, Message, type ReplySink } from "./message.ts";
 import { Outbox } from "./outbox.ts";
-import { goneFailure } from "./refusal.ts";
 import { RemoteReply } from "./remote-reply.ts";
 import type { Transport } from "./transport.ts";
 

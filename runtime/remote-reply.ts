@@ -4,11 +4,11 @@
 // RR1  One end is sent, whatever the actor does: a value, a failure or a stream's end.
 // RR2  What cannot be sent becomes a failure that can.
 
+import type { ReplySink } from "./cell/message.ts";
 import { toWire } from "./codec.ts";
 import type { ReplyEnvelope, WireError } from "./envelope.ts";
 import type { ErrorData } from "./errors.ts";
 import { failureOf } from "./failure.ts";
-import type { ReplySink } from "./message.ts";
 
 export class RemoteReply implements ReplySink {
   readonly #id: number;

@@ -10,13 +10,13 @@
 
 import { type Address, formatAddress } from "./address.ts";
 import { type CallEnvironment, type CallOptions, cancelledBy, chainOf, deadlineOf, whyNot } from "./calls.ts";
+import { type Cancellable, Message, NEVER, type ReplySink } from "./cell/message.ts";
+import { goneFailure } from "./cell/refusal.ts";
+import { currentRunning } from "./cell/running.ts";
 import { copy, copyArgs, isSimple } from "./copy.ts";
 import type { Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
 import { failure, failureOf, raise } from "./failure.ts";
-import { type Cancellable, Message, NEVER, type ReplySink } from "./message.ts";
-import { goneFailure } from "./refusal.ts";
-import { currentRunning } from "./running.ts";
 
 /** Chunks a producer may send before the reader has taken any. */
 export const WINDOW = 256;

@@ -26,7 +26,9 @@ const LEVELS: readonly (readonly string[])[] = [
   ["connect"],
 ];
 const levelOf = (path: string): number =>
-  LEVELS.findIndex((level) => level.some((name) => path === `runtime/${name}.ts`));
+  LEVELS.findIndex((level) =>
+    level.some((name) => path === `runtime/${name}.ts` || path === `runtime/cell/${name}.ts`),
+  );
 
 function arrowBroken(from: string, to: string): string | undefined {
   const [room, other] = [folderOf(from), folderOf(to)];
@@ -90,7 +92,10 @@ export function specifiers(sources: readonly Source[]): Finding[] {
 const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^zod$/, /./],
   [/^msgpackr$/, /^runtime\/codec\.ts$/],
-  [/^@nats-io\//, /^runtime\/nats\//],
+  [/^@nats-io\//, /^(runtime\/nats|bench\/peers)\//],
+  [/^rolldown$/, /^runtime\/code\//],
+  [/^@opentelemetry\/api$/, /^runtime\/trace\.ts$/],
+  [/^@opentelemetry\/sdk-trace-base$/, /^test\//],
   [/^(openai|jsonrepair)$/, /^actors\/agent\//],
   [/^(lru-cache)$/, /^actors\//],
   [/^neo4j-driver$/, /^actors\/context\//],

@@ -1,9 +1,9 @@
 // The run queue: everybody gets turns in order, nobody is there twice, the event loop is not held, and a fault stops nobody else.
 
 import { expect, test } from "vitest";
-import type { Clock } from "../../runtime/index.ts";
-import { RunQueue, type Turnable } from "../../runtime/run-queue.ts";
-import { settle } from "../support/fake-clock.ts";
+import { RunQueue, type Turnable } from "../../../runtime/cell/run-queue.ts";
+import type { Clock } from "../../../runtime/index.ts";
+import { settle } from "../../support/fake-clock.ts";
 
 /** A clock whose time passes only when a turn says so; what is put off with `soon` is kept in `later`. */
 function slowClock() {

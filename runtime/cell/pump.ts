@@ -3,8 +3,8 @@
 // P1  Without credit the generator is not resumed, so a slow reader holds a fast producer.
 // P2  A cancelled stream returns its generator, so that `finally` blocks run; nothing is sent any more.
 
+import { isThenable } from "../thenable.ts";
 import type { Message } from "./message.ts";
-import { isThenable } from "./thenable.ts";
 
 /** Runs until the generator ends, throws, or its message is cancelled. Rejects with what the generator threw. */
 export async function pump(message: Message, chunks: Iterator<unknown> | AsyncIterator<unknown>): Promise<void> {

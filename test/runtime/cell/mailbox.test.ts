@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Linked, Mailbox } from "../../runtime/mailbox.ts";
+import { type Linked, Mailbox } from "../../../runtime/cell/mailbox.ts";
 
 class Item implements Linked<Item> {
   next: Item | undefined = undefined;

@@ -1,7 +1,7 @@
 // What follows a failure, by table.
 
 import { describe, expect, test } from "vitest";
-import { decide, type RestartPolicy, withinWindow } from "../../runtime/supervisor.ts";
+import { decide, type RestartPolicy, withinWindow } from "../../../runtime/cell/supervisor.ts";
 
 const policy = (maxRestarts: number, withinMs = 1_000, firstMs = 100, factor = 2, maxMs = 500): RestartPolicy => ({
   maxRestarts,

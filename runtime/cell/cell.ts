@@ -12,23 +12,23 @@
 // CE4  A restart makes a new instance from the same arguments. Waiting messages stay; messages in hand fail with ActorRestarted.
 // CE5  When a cell ends, its children have ended, its timers are gone, and every message it held has been answered.
 
-import type { ActorType, Method } from "./actor.ts";
-import { type Address, formatAddress } from "./address.ts";
-import type { Receiver } from "./calls.ts";
-import { type Clock, finishesWithin } from "./clock.ts";
-import type { ActorEnd, WireError } from "./envelope.ts";
-import { failure, failureOf } from "./failure.ts";
+import type { ActorType, Method } from "../actor.ts";
+import { type Address, formatAddress } from "../address.ts";
+import type { Receiver } from "../calls.ts";
+import { type Clock, finishesWithin } from "../clock.ts";
+import type { ActorEnd, WireError } from "../envelope.ts";
+import { failure, failureOf } from "../failure.ts";
+import type { SpawnSettings } from "../options.ts";
+import { isThenable } from "../thenable.ts";
 import { InHand } from "./in-hand.ts";
 import { callHook, type Instance, type Started, startInstance } from "./instance.ts";
 import { Life } from "./life.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Callback, type Message } from "./message.ts";
-import type { SpawnSettings } from "./options.ts";
 import { pump } from "./pump.ts";
 import { deadlockFailure, fullFailure, goneFailure, noMethodFailure, wrongKindFailure } from "./refusal.ts";
 import { currentRunning, Running, type RunningActor } from "./running.ts";
 import { type Directive, decide, withinWindow } from "./supervisor.ts";
-import { isThenable } from "./thenable.ts";
 
 /** What a cell needs of its host. */
 export interface CellHost {

@@ -1,11 +1,11 @@
 // Makes the object behind an actor: its constructor, then its onStart, both running as the actor.
 
-import type { ActorHooks, ActorType } from "./actor.ts";
-import { copyArgs } from "./copy.ts";
-import type { WireError } from "./envelope.ts";
-import { failure, failureOf } from "./failure.ts";
+import type { ActorHooks, ActorType } from "../actor.ts";
+import { copyArgs } from "../copy.ts";
+import type { WireError } from "../envelope.ts";
+import { failure, failureOf } from "../failure.ts";
+import { isThenable } from "../thenable.ts";
 import type { Running } from "./running.ts";
-import { isThenable } from "./thenable.ts";
 
 export type Instance = ActorHooks & object;
 

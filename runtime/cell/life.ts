@@ -4,8 +4,8 @@
 // LI1  A timer of a life that has ended never fires.
 // LI2  Children are left in reverse order of their making.
 
-import type { Clock, Timer } from "./clock.ts";
-import type { ActorEnd } from "./envelope.ts";
+import type { Clock, Timer } from "../clock.ts";
+import type { ActorEnd } from "../envelope.ts";
 
 export class Life<Child> {
   #timers: Set<Timer> | undefined = undefined;

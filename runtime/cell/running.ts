@@ -9,7 +9,7 @@
 // so its own system; two systems in one process do not meet in it.
 
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
-import type { Address } from "./address.ts";
+import type { Address } from "../address.ts";
 import type { Message } from "./message.ts";
 
 /** The part of an actor that code running in it may need. */

@@ -1,8 +1,8 @@
 // The reasons an actor gives for not taking a message, each a failure with what the caller needs to do better.
 
-import type { ActorType } from "./actor.ts";
-import type { WireError } from "./envelope.ts";
-import { failure } from "./failure.ts";
+import type { ActorType } from "../actor.ts";
+import type { WireError } from "../envelope.ts";
+import { failure } from "../failure.ts";
 
 const RETRY_MAX_MS = 5_000;
 

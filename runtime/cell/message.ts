@@ -5,8 +5,8 @@
 //      the end of any chain of calls.
 // MS2  Whoever waits for it hears exactly one end: a value, a failure, or a stream's end.
 
-import type { WireError } from "./envelope.ts";
-import { errorOf } from "./failure.ts";
+import type { WireError } from "../envelope.ts";
+import { errorOf } from "../failure.ts";
 import type { Linked } from "./mailbox.ts";
 
 /** Where a message's answer goes: a caller in this process, or an envelope to another node. */

@@ -4,7 +4,7 @@
 // RQ1  An actor is in the queue at most once.
 // RQ2  Actors that keep each other busy never hold the event loop longer than SLICE_MS: timers, sockets and signals get their turn.
 
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 
 /** What gets turns. */
 export interface Turnable {
