@@ -30,7 +30,7 @@ export interface Receiver {
   /** Whether arguments and results are copied on the way; the way to another node encodes them instead. */
   readonly copies: boolean;
   /** Takes the message, or says at once why not. */
-  receive(message: Message): WireError | undefined;
+  receive(message: Message, to: Address): WireError | undefined;
 }
 
 export interface Routes {
@@ -210,7 +210,7 @@ export function call(
     const chain = parent === undefined ? NO_CHAIN : chainOf(environment, running);
     const message = new Message(method, copies ? copyArgs(args) : args, deadlineMs, chain, pending, undefined);
     pending.wait(message);
-    const why = receiver.receive(message);
+    const why = receiver.receive(message, address);
     if (why !== undefined) pending.fail(why);
   } catch (error) {
     pending.fail(failureOf(error, `${address.type}.${method}`));
@@ -238,6 +238,6 @@ export function cast(
     undefined,
     undefined,
   );
-  const why = receiver.receive(message);
+  const why = receiver.receive(message, address);
   if (why !== undefined) environment.routes.deadLetter(address, method, why);
 }

@@ -42,7 +42,15 @@ export async function connect(options: ConnectOptions = {}): Promise<ActorSystem
     placer: options.ports?.placer ?? new LocalPlacer(node),
   };
   const callTimeoutMs = milliseconds("callTimeoutMs", options.callTimeoutMs ?? CALL_TIMEOUT_MS, 1);
-  const system = new ActorSystem({ node, clock, random, log: options.log ?? silentLog, callTimeoutMs, ports });
+  const system = new ActorSystem({
+    node,
+    clock,
+    random,
+    log: options.log ?? silentLog,
+    callTimeoutMs,
+    ports,
+    sharesBlobs: false,
+  });
   for (const type of options.actors ?? []) system.register(type);
   await system.listen();
   return system;

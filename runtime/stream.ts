@@ -177,7 +177,7 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     this.#parent?.started(this);
     this.#options?.signal?.addEventListener("abort", this.#aborted);
     try {
-      const why = receiver.receive(this.#message);
+      const why = receiver.receive(this.#message, this.#address);
       if (why !== undefined) this.fail(why);
     } catch (error) {
       this.fail(failureOf(error, this.#method));

@@ -49,6 +49,8 @@ export interface SystemSettings {
   readonly log: LogSink;
   readonly callTimeoutMs: number;
   readonly ports: Ports;
+  /** Whether the other nodes reach the same blobs. */
+  readonly sharesBlobs: boolean;
 }
 
 /** A spawn's options: `args` is required when the constructor requires an argument. */
@@ -92,7 +94,15 @@ export class ActorSystem implements AsyncDisposable {
     this.#host = new Host({ node, clock, log, directory: this.#directory, contextOf });
     const deadlines = new Deadlines(clock);
     const revive = (address: Address) => this.#handleOf(address);
-    this.#peers = new Peers(this.#host, ports.transport, new Codec(), revive, deadlines);
+    this.#peers = new Peers({
+      node,
+      host: this.#host,
+      transport: ports.transport,
+      codec: new Codec(),
+      revive,
+      deadlines,
+      blobs: settings.sharesBlobs ? ports.blobs : undefined,
+    });
     this.#calls = {
       clock,
       deadlines,
@@ -264,7 +274,7 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   #find(address: Address): Receiver | undefined {
-    return address.node === this.node ? this.#host.find(address) : this.#peers.receiver(address);
+    return address.node === this.node ? this.#host.find(address) : this.#peers.at(address.node);
   }
 
   #handleOf(address: Address, type = this.#host.typeOf(address.type)): AnyHandle {

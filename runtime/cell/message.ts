@@ -38,7 +38,9 @@ export class Message implements Linked<Message> {
   credit: number | undefined;
   cancelled: WireError | undefined = undefined;
   /** Called when credit arrives or the message is cancelled. */
-  wake: (() => void) | undefined = undefined;
+  wake: ((message: Message) => void) | undefined = undefined;
+  /** Its number on the way to another node. */
+  wireId = 0;
   #link: string | undefined = undefined;
   #controller: AbortController | undefined = undefined;
   #started: Set<Cancellable> | undefined = undefined;
@@ -93,13 +95,13 @@ export class Message implements Linked<Message> {
     this.#controller?.abort(errorOf(failure));
     for (const call of this.#started ?? []) call.cancel(failure);
     this.#started = undefined;
-    this.wake?.();
+    this.wake?.(this);
   }
 
   grant(count: number): void {
     if (this.credit === undefined) return;
     this.credit += count;
-    this.wake?.();
+    this.wake?.(this);
   }
 }
 
