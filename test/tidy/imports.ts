@@ -92,7 +92,7 @@ export function specifiers(sources: readonly Source[]): Finding[] {
 const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^zod$/, /./],
   [/^msgpackr$/, /^runtime\/codec\.ts$/],
-  [/^@nats-io\//, /^(runtime\/nats|bench\/peers)\//],
+  [/^@nats-io\//, /^(runtime|test\/runtime)\/nats\/|^bench\/peers\//],
   [/^rolldown$/, /^runtime\/code\//],
   [/^@opentelemetry\/api$/, /^runtime\/trace\.ts$/],
   [/^@opentelemetry\/sdk-trace-base$/, /^test\//],
