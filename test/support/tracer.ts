@@ -9,7 +9,7 @@ import {
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-base";
 
-class AsyncContextManager implements ContextManager {
+class ContextStorage implements ContextManager {
   readonly #storage = new AsyncLocalStorage<Context>();
 
   active(): Context {
@@ -49,7 +49,7 @@ export interface Recorder extends Disposable {
 export function recordSpans({ manager = true } = {}): Recorder {
   const exporter = new InMemorySpanExporter();
   trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }));
-  if (manager) context.setGlobalContextManager(new AsyncContextManager());
+  if (manager) context.setGlobalContextManager(new ContextStorage());
   const spans = () => exporter.getFinishedSpans();
   return {
     spans,
