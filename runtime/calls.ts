@@ -13,9 +13,11 @@ import { goneFailure } from "./cell/refusal.ts";
 import { currentRunning, type Running } from "./cell/running.ts";
 import type { Clock } from "./clock.ts";
 import { copy, copyArgs, isSimple } from "./copy.ts";
+import type { Counts, Outcomes } from "./counts.ts";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
 import { failure, failureOf, raise } from "./failure.ts";
+import type { Span, Tracing } from "./trace.ts";
 
 /** What a caller may say about one call. */
 export interface CallOptions {
@@ -45,6 +47,9 @@ export interface CallEnvironment {
   readonly deadlines: Deadlines;
   readonly routes: Routes;
   readonly callTimeoutMs: number;
+  readonly counts: Counts;
+  /** Undefined when nobody records spans. */
+  readonly tracing: Tracing | undefined;
   nextLink(): number;
 }
 
@@ -58,7 +63,9 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
   bucket: Waiting["bucket"] = undefined;
   before: Waiting | undefined = undefined;
   after: Waiting | undefined = undefined;
+  span: Span | undefined = undefined;
   readonly #deadlines: Deadlines;
+  readonly #outcomes: Outcomes;
   readonly #copies: boolean;
   readonly #parent: Message | undefined;
   readonly #signal: AbortSignal | undefined;
@@ -73,8 +80,11 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
     copies: boolean,
     parent?: Message,
     signal?: AbortSignal,
+    outcomes: Outcomes = environment.counts.calls,
   ) {
     this.deadlineMs = deadlineMs;
+    this.#outcomes = outcomes;
+    outcomes.started++;
     this.#deadlines = environment.deadlines;
     this.#copies = copies;
     this.#parent = parent;
@@ -105,6 +115,8 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
       }
     }
     this.#settle();
+    this.#outcomes.answered++;
+    this.span?.end();
     this.#resolve(sent);
   }
 
@@ -113,6 +125,8 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
     // Both have the same deadline, and the call may hear of it before the message it was made for.
     if (why.code === "DeadlineExceeded" && this.deadlineMs === this.#parent?.deadlineMs) this.#excuse();
     this.#settle();
+    this.#outcomes.fail(why.code);
+    this.span?.end(why);
     this.#reject(why);
   }
 
@@ -186,6 +200,18 @@ export function whyNot(running: Running | undefined, options: CallOptions | unde
   return running?.message?.cancelled;
 }
 
+/** Hands a message to its actor, or says why not; the refusal is counted. */
+export function handOver(
+  environment: CallEnvironment,
+  receiver: Receiver,
+  message: Message,
+  to: Address,
+): WireError | undefined {
+  const why = receiver.receive(message, to);
+  if (why !== undefined) environment.counts.refused.add(why.code);
+  return why;
+}
+
 /** Sends `method(...args)` to `address` and resolves to the answer. `args` is the caller's to give away. */
 export function call(
   environment: CallEnvironment,
@@ -200,6 +226,8 @@ export function call(
   const copies = receiver?.copies ?? false;
   const deadlineMs = deadlineOf(environment, running, options?.timeoutMs ?? environment.callTimeoutMs);
   const pending = new PendingCall(environment, deadlineMs, copies, parent, options?.signal);
+  const span = environment.tracing?.begin("call", address, method);
+  pending.span = span;
   const refused =
     whyNot(running, options) ?? (receiver === undefined ? goneFailure(formatAddress(address)) : undefined);
   if (refused !== undefined || receiver === undefined) {
@@ -209,8 +237,9 @@ export function call(
   try {
     const chain = parent === undefined ? NO_CHAIN : chainOf(environment, running);
     const message = new Message(method, copies ? copyArgs(args) : args, deadlineMs, chain, pending, undefined);
+    message.trace = span === undefined ? parent?.trace : span.context;
     pending.wait(message);
-    const why = receiver.receive(message, address);
+    const why = handOver(environment, receiver, message, address);
     if (why !== undefined) pending.fail(why);
   } catch (error) {
     pending.fail(failureOf(error, `${address.type}.${method}`));
@@ -226,6 +255,7 @@ export function cast(
   args: unknown[],
   options: CallOptions | undefined,
 ): void {
+  environment.counts.casts++;
   const receiver = environment.routes.find(address);
   const deadlineMs = options?.timeoutMs === undefined ? NEVER : environment.clock.now() + options.timeoutMs;
   if (receiver === undefined)
@@ -238,6 +268,9 @@ export function cast(
     undefined,
     undefined,
   );
-  const why = receiver.receive(message, address);
+  const span = environment.tracing?.begin("cast", address, method);
+  message.trace = span === undefined ? currentRunning()?.message?.trace : span.context;
+  const why = handOver(environment, receiver, message, address);
+  span?.end(why);
   if (why !== undefined) environment.routes.deadLetter(address, method, why);
 }

@@ -111,6 +111,14 @@ export interface Frame {
   readonly tagged: boolean;
 }
 
+/** One value ⇄ bytes. */
+export interface ValueCodec {
+  /** Throws NotSendable with a path that begins with `root`. */
+  encode(value: unknown, root: string): Uint8Array;
+  /** Throws TypeError for bytes that `encode` did not make. */
+  decode(bytes: Uint8Array): unknown;
+}
+
 /** One per system: MessagePack writers keep buffers, and two systems must not share them. */
 export class Codec {
   readonly #packr = new Packr({ useRecords: false, moreTypes: false, useBigIntExtension: false });
@@ -134,14 +142,14 @@ export class Codec {
     }
   }
 
-  /** One value as bytes, for what is stored: state, events, tasks. Throws NotSendable naming the path. */
-  encode(value: unknown, root: string): Uint8Array {
-    return this.#packr.pack(toWire(value, root)).slice();
-  }
-
-  /** The value again. Throws TypeError for bytes that `encode` did not make. */
-  decode(bytes: Uint8Array, revive: ReviveHandle): unknown {
-    if (this.#scanner.scan(bytes) === "refused") throw new TypeError("these bytes are no value of ours");
-    return fromWire(this.#packr.unpack(bytes), revive);
+  /** Values as bytes, for what is stored: state, events, tasks. */
+  values(revive: ReviveHandle): ValueCodec {
+    return {
+      encode: (value, root) => this.#packr.pack(toWire(value, root)).slice(),
+      decode: (bytes) => {
+        if (this.#scanner.scan(bytes) === "refused") throw new TypeError("these bytes are no value of ours");
+        return fromWire(this.#packr.unpack(bytes), revive);
+      },
+    };
   }
 }

@@ -12,6 +12,7 @@ import { goneFailure } from "./cell/refusal.ts";
 import { RunQueue } from "./cell/run-queue.ts";
 import type { Directive } from "./cell/supervisor.ts";
 import type { Clock } from "./clock.ts";
+import type { Counts } from "./counts.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import type { Claim, Directory } from "./directory.ts";
 import type { ActorEnd, WireError } from "./envelope.ts";
@@ -19,6 +20,7 @@ import { runtimeError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import type { LogLevel, LogSink } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
+import type { Tracing } from "./trace.ts";
 
 /** One spawn, decided and checked: what a host needs to make the actor. */
 export interface SpawnRequest {
@@ -35,6 +37,9 @@ export interface HostOptions {
   readonly clock: Clock;
   readonly log: LogSink;
   readonly directory: Directory;
+  readonly counts: Counts;
+  /** Undefined when nobody records spans. */
+  readonly tracing: Tracing | undefined;
   readonly contextOf: (cell: Cell) => unknown;
 }
 
@@ -53,6 +58,17 @@ export class Host implements CellHost {
     this.#options = options;
     this.clock = options.clock;
     this.#queue = new RunQueue(options.clock);
+  }
+
+  get counts(): Counts {
+    return this.#options.counts;
+  }
+
+  /** Messages that wait in mailboxes here: looks at every actor. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const cell of this.#cells.values()) waiting += cell.waiting;
+    return waiting;
   }
 
   get size(): number {
@@ -81,7 +97,8 @@ export class Host implements CellHost {
   /** Makes an actor and answers once it has started. Throws UnknownActorType, NameTaken, ActorStartFailed, Closed. */
   spawn(request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
     this.#checkOpen(parent);
-    const type = this.#types.get(request.type);
+    const registered = this.#types.get(request.type);
+    const type = registered && (this.#options.tracing?.served(registered) ?? registered);
     if (type === undefined) {
       const known = [...this.#types.keys()].join(", ") || "none";
       throw runtimeError(
@@ -133,6 +150,7 @@ export class Host implements CellHost {
 
   #start(cell: Cell): Address | Promise<Address> {
     this.#cells.set(cell.address.id, cell);
+    this.counts.spawned++;
     const why = cell.start();
     if (why === undefined) return cell.address;
     return why instanceof Promise ? why.then((late) => this.#started(cell, late)) : this.#started(cell, why);
@@ -165,6 +183,7 @@ export class Host implements CellHost {
   }
 
   failed(cell: Cell, why: WireError, directive: Directive["kind"]): void {
+    if (directive === "restart") this.counts.restarted++;
     const data = { code: why.code, directive, stack: why.cause?.stack };
     this.log("error", `failed: ${why.message}; ${directive}`, data, cell);
   }

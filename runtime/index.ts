@@ -7,6 +7,7 @@ export type { CallOptions } from "./calls.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
 export { type ActorContext, type ActorTimers, actorContext } from "./context.ts";
+export type { OutcomeStats, SystemStats } from "./counts.ts";
 export type { DeadLetter, DeadLetters } from "./dead-letters.ts";
 export type { ActorEnd } from "./envelope.ts";
 export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaError } from "./errors.ts";
@@ -17,5 +18,7 @@ export type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts
 export { type Random, seededRandom, systemRandom } from "./random.ts";
 export type { Store } from "./store.ts";
 export type { Stream } from "./stream.ts";
-export type { ActorSystem, Ports, SystemStats } from "./system.ts";
+export type { ActorSystem, Ports } from "./system.ts";
+export type { Published, PublishOptions, SubscribeOptions, Subscription, TopicEvent } from "./topics.ts";
+export type { TraceContext } from "./trace.ts";
 export type { Transport } from "./transport.ts";

@@ -12,6 +12,7 @@
 
 import type { Blobs } from "./blobs.ts";
 import type { Codec } from "./codec.ts";
+import type { Counts } from "./counts.ts";
 import type { Envelope, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import type { Transport } from "./transport.ts";
@@ -25,6 +26,7 @@ const HELD_MAX = 10_000;
 export interface Way {
   readonly transport: Transport;
   readonly codec: Codec;
+  readonly counts: Counts;
   /** Where frames too large to send are put; undefined where nodes share none. */
   readonly blobs: Blobs | undefined;
   /** This node. */
@@ -125,8 +127,15 @@ export class Outbox {
     const frame = codec.encodeFrame(batch);
     this.#cutAt = Math.ceil(Math.min(BATCH_MAX, (FRAME_TARGET_BYTES * batch.length) / frame.length));
     if (frame.length > transport.frameMaxBytes) return this.#sendLarge(batch, frame);
-    if (!this.#closed && transport.send(this.#peer, frame, receiptOf(batch))) return;
-    for (const envelope of batch) this.#refused(envelope);
+    if (!this.#transmit(frame, batch)) for (const envelope of batch) this.#refused(envelope);
+  }
+
+  #transmit(frame: Uint8Array, batch: readonly Envelope[]): boolean {
+    const { transport, counts } = this.#way;
+    if (this.#closed || !transport.send(this.#peer, frame, receiptOf(batch))) return false;
+    counts.framesOut++;
+    counts.bytesOut += frame.length;
+    return true;
   }
 
   #refused(envelope: Envelope): void {
@@ -174,9 +183,8 @@ export class Outbox {
   }
 
   #sendHash(envelope: Envelope, hash: string): void {
-    const { transport, codec } = this.#way;
-    const frame = codec.encodeFrame([{ kind: "blob", id: 0, hash }]);
-    if (this.#closed || !transport.send(this.#peer, frame, receiptOf([envelope]))) this.#refused(envelope);
+    const frame = this.#way.codec.encodeFrame([{ kind: "blob", id: 0, hash }]);
+    if (!this.#transmit(frame, [envelope])) this.#refused(envelope);
   }
 
   #replace(envelope: Envelope, why: WireError): void {

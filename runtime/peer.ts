@@ -21,6 +21,7 @@ import type { Host } from "./host.ts";
 import { IdTable } from "./id-table.ts";
 import { Outbox, type Receipt, type Way } from "./outbox.ts";
 import { RemoteReply, type ReplyChannel } from "./remote-reply.ts";
+import { traceFrom } from "./trace.ts";
 
 /** What a peer needs of its node. */
 export interface PeerNode extends Way {
@@ -286,11 +287,15 @@ export class Peer implements Receiver, ReplyChannel {
   }
 }
 
-function extrasOf(_message: Message): CallExtras | undefined {
-  return undefined;
+/** What the message carries beyond its arguments; undefined for most. */
+function extrasOf({ trace }: Message): CallExtras | undefined {
+  if (trace === undefined) return undefined;
+  const { traceparent, tracestate } = trace;
+  return { trace: traceparent, ...(tracestate !== undefined && { traceState: tracestate }) };
 }
 
-function withExtras(message: Message, _extras: CallExtras | undefined): Message {
+function withExtras(message: Message, extras: CallExtras | undefined): Message {
+  if (extras?.trace !== undefined) message.trace = traceFrom(extras.trace, extras.traceState);
   return message;
 }
 

@@ -8,6 +8,7 @@ import type { Address } from "./address.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Cancellable, ReplySink } from "./cell/message.ts";
 import { type Codec, type Frame, fromWire, type ReviveHandle, toWire } from "./codec.ts";
+import type { Counts } from "./counts.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
@@ -25,6 +26,7 @@ export interface PeersOptions {
   readonly deadlines: Deadlines;
   /** Blobs that all nodes share, for frames too large to send. */
   readonly blobs: Blobs | undefined;
+  readonly counts: Counts;
 }
 
 /** A peer's watch of an actor here: how to take it back. */
@@ -44,6 +46,7 @@ export class Peers implements PeerNode {
   readonly revive: ReviveHandle;
   readonly deadlines: Deadlines;
   readonly blobs: Blobs | undefined;
+  readonly counts: Counts;
   readonly #peers = new Map<string, Peer>();
   readonly #watches = new Map<number, Watch>();
   readonly #watched = new Map<Peer, Watched>();
@@ -51,7 +54,6 @@ export class Peers implements PeerNode {
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   #lastWatch = 0;
   #isBroken = false;
-  #badFrames = 0;
 
   constructor(options: PeersOptions) {
     this.node = options.node;
@@ -61,15 +63,11 @@ export class Peers implements PeerNode {
     this.revive = options.revive;
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
+    this.counts = options.counts;
   }
 
   get isBroken(): boolean {
     return this.#isBroken;
-  }
-
-  /** Frames dropped because they were none of ours (PS1). */
-  get badFrames(): number {
-    return this.#badFrames;
   }
 
   listen(): Promise<void> {
@@ -152,9 +150,12 @@ export class Peers implements PeerNode {
       stalled.push(bytes);
       return;
     }
+    const { counts } = this;
+    counts.framesIn++;
+    counts.bytesIn += bytes.length;
     const frame = this.codec.decodeFrame(bytes);
     if (frame === undefined) {
-      this.#badFrames++;
+      this.counts.badFrames++;
       return;
     }
     const [first] = frame.envelopes;
@@ -168,7 +169,7 @@ export class Peers implements PeerNode {
     try {
       const bytes = await this.blobs?.get(hash);
       const frame = bytes && this.codec.decodeFrame(bytes);
-      if (frame === undefined) this.#badFrames++;
+      if (frame === undefined) this.counts.badFrames++;
       else this.#take(peer, frame);
       await this.blobs?.delete(hash);
     } catch (error) {
@@ -183,7 +184,7 @@ export class Peers implements PeerNode {
       try {
         this.#dispatch(peer, envelope, tagged);
       } catch (error) {
-        this.#badFrames++;
+        this.counts.badFrames++;
         const data = { from: peer.node, kind: envelope.kind, error: String(error) };
         this.host.log("warn", "an envelope was dropped", data);
       }

@@ -14,6 +14,7 @@ import type { Clock } from "./clock.ts";
 import { Codec } from "./codec.ts";
 import { makeContext } from "./context.ts";
 import { copyArgs } from "./copy.ts";
+import { Counts, type SystemStats } from "./counts.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
@@ -30,6 +31,8 @@ import type { Random } from "./random.ts";
 import type { Store } from "./store.ts";
 import { PendingStream } from "./stream.ts";
 import { isThenable } from "./thenable.ts";
+import { type Published, type PublishOptions, type SubscribeOptions, type Subscription, Topics } from "./topics.ts";
+import { type Tracing, tracingFor } from "./trace.ts";
 import type { Transport } from "./transport.ts";
 
 /** Everything a system stands on. */
@@ -48,6 +51,8 @@ export interface SystemSettings {
   readonly random: Random;
   readonly log: LogSink;
   readonly callTimeoutMs: number;
+  /** Whether spans are recorded; default: when a tracer provider is registered now (trace.ts). */
+  readonly tracing?: boolean | undefined;
   readonly ports: Ports;
   /** Whether the other nodes reach the same blobs. */
   readonly sharesBlobs: boolean;
@@ -58,13 +63,6 @@ export type SpawnArgs<Class extends ActorClass> =
   [] extends ConstructorParameters<Class>
     ? [options?: SpawnOptions<ConstructorParameters<Class>>]
     : [options: SpawnOptions<ConstructorParameters<Class>> & { readonly args: ConstructorParameters<Class> }];
-
-/** Counts as data. */
-export interface SystemStats {
-  readonly actors: number;
-  readonly deadLetters: number;
-  readonly badFrames: number;
-}
 
 const STOP_TIMEOUT_MS = 5_000;
 
@@ -77,6 +75,8 @@ export class ActorSystem implements AsyncDisposable {
   readonly #peers: Peers;
   readonly #directory: Directory;
   readonly #calls: CallEnvironment;
+  readonly #topics: Topics;
+  readonly #tracing: Tracing | undefined;
   readonly #dispatch: Dispatch;
   readonly #makers = new Map<string, HandleMaker>();
   #lastLink = 0;
@@ -91,22 +91,30 @@ export class ActorSystem implements AsyncDisposable {
     this.#settings = settings;
     this.#directory = new Directory(ports.store);
     const contextOf = (cell: Cell) => makeContext(cell, clock, this.#contextEnvironment);
-    this.#host = new Host({ node, clock, log, directory: this.#directory, contextOf });
+    const counts = new Counts();
+    const tracing = tracingFor(node, settings.tracing);
+    this.#tracing = tracing;
+    this.#host = new Host({ node, clock, log, directory: this.#directory, counts, tracing, contextOf });
     const deadlines = new Deadlines(clock);
     const revive = (address: Address) => this.#handleOf(address);
+    const codec = new Codec();
     this.#peers = new Peers({
       node,
       host: this.#host,
       transport: ports.transport,
-      codec: new Codec(),
+      codec,
       revive,
       deadlines,
+      counts,
       blobs: settings.sharesBlobs ? ports.blobs : undefined,
     });
+    this.#topics = new Topics({ log: ports.eventLog, codec: codec.values(revive), counts });
     this.#calls = {
       clock,
       deadlines,
       callTimeoutMs: settings.callTimeoutMs,
+      counts,
+      tracing,
       routes: {
         find: (address) => this.#find(address),
         deadLetter: (address, method, why) => this.#host.deadLetter(address, method, why),
@@ -131,8 +139,26 @@ export class ActorSystem implements AsyncDisposable {
     return this.#host.deadLetters;
   }
 
+  /** Everything that is counted here, as plain data of this moment. Looks at every actor: ask every second, not for every call. */
   stats(): SystemStats {
-    return { actors: this.#host.size, deadLetters: this.#host.deadLetters.count, badFrames: this.#peers.badFrames };
+    const { counts, size, waiting, deadLetters } = this.#host;
+    return counts.snapshot({ actors: size, waiting, deadLetters: deadLetters.count });
+  }
+
+  /**
+   * Appends an event to a topic: dotted text of any characters. Kept for as long as the event log keeps it.
+   * Throws InvalidOption (topic, key), NotSendable (by path), ValueTooLarge, Closed.
+   */
+  publish(topic: string, event: unknown, options?: PublishOptions): Promise<Published> {
+    return this.#topics.publish(topic, event, options);
+  }
+
+  /**
+   * The events of a topic, or with `*` (one part) and a last `>` (one or more) of many: from now, from the start or from a sequence.
+   * Ends with its signal, with the loop over it, and with the system. Throws InvalidOption, Closed; reading too slowly ReaderLagged.
+   */
+  subscribe<Event = unknown>(pattern: string, options?: SubscribeOptions): Subscription<Event> {
+    return this.#topics.subscribe(pattern, options);
   }
 
   /** Makes `type` known here, so that other nodes may spawn it by name. `spawn` does this by itself. */
@@ -151,7 +177,12 @@ export class ActorSystem implements AsyncDisposable {
     return this.#spawn(undefined, type, options as SpawnOptions | undefined) as Promise<HandleOf<InstanceType<Class>>>;
   }
 
-  async #spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
+  #spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
+    const make = () => this.#make(parent, type, options);
+    return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
+  }
+
+  async #make(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
     const settings = spawnSettings(options);
     this.#host.register(type);
     const { name, namespace, getIfExists } = options ?? {};
@@ -195,7 +226,7 @@ export class ActorSystem implements AsyncDisposable {
     timeoutMs = this.#settings.callTimeoutMs,
   ): Promise<unknown> {
     const deadlineMs = this.#settings.clock.now() + timeoutMs;
-    const pending = new PendingCall(this.#calls, deadlineMs, false);
+    const pending = new PendingCall(this.#calls, deadlineMs, false, undefined, undefined, this.#calls.counts.questions);
     pending.wait(send(pending, deadlineMs));
     return pending.promise;
   }
@@ -263,6 +294,7 @@ export class ActorSystem implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await this.#host.close(STOP_TIMEOUT_MS);
+    this.#topics.close();
     await this.#peers.close();
     this.#calls.deadlines.close();
     const { store, eventLog, blobs } = this.ports;
@@ -291,6 +323,7 @@ export class ActorSystem implements AsyncDisposable {
     return {
       system: this,
       random: this.#settings.random,
+      tracing: this.#tracing,
       spawnChild: (parent: Cell, type: ActorType, options: SpawnOptions | undefined) =>
         this.#spawn(parent, type, options),
       handleOf: (address: Address) => this.#handleOf(address),

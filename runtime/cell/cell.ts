@@ -98,6 +98,10 @@ export class Cell implements Receiver, RunningActor {
     return formatAddress(this.#address);
   }
 
+  get waiting(): number {
+    return this.#mailbox.length;
+  }
+
   get isEnded(): boolean {
     return this.#state === "ended";
   }
@@ -253,8 +257,6 @@ export class Cell implements Receiver, RunningActor {
   #closesCircle(message: Message): boolean {
     return !this.#free && !this.#inHand.some((held) => !message.isWaitedForBy(held));
   }
-
-  // Refusals ----------------------------------------------------------------------------------------------------------------
 
   #refuse(message: Message, why: WireError): void {
     if (message.sink !== undefined) message.sink.fail(why);

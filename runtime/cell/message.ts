@@ -7,6 +7,7 @@
 
 import type { WireError } from "../envelope.ts";
 import { errorOf } from "../failure.ts";
+import type { TraceContext } from "../trace.ts";
 import type { Linked } from "./mailbox.ts";
 
 /** Where a message's answer goes: a caller in this process, or an envelope to another node. */
@@ -37,6 +38,8 @@ export class Message implements Linked<Message> {
   /** Chunks that may be sent; undefined when the caller wants one value. */
   credit: number | undefined;
   cancelled: WireError | undefined = undefined;
+  /** What its caller belongs to; once it runs, what it starts belongs to (trace.ts). */
+  trace: TraceContext | undefined = undefined;
   /** Called when credit arrives or the message is cancelled. */
   wake: ((message: Message) => void) | undefined = undefined;
   /** Its number on the way to another node. */

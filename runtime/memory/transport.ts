@@ -21,9 +21,7 @@ export class MemoryNetwork {
         if (closed || !receivers.has(to)) return false;
         // A receiver must not be called inside send (TP3), nor share bytes with the sender.
         const copy = frame.slice();
-        queueMicrotask(() => {
-          if (!closed) receivers.get(to)?.frame(node, copy);
-        });
+        queueMicrotask(() => receivers.get(to)?.frame(node, copy));
         return true;
       },
       async close() {

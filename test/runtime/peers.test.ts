@@ -249,7 +249,10 @@ async function stranger(network: WatchedNetwork, name = "stranger") {
   return {
     bytes: (frame: Uint8Array) => transport.send("south", frame),
     says: (...envelopes: Nonsense[]) =>
-      transport.send("south", codec.encode([PROTOCOL_VERSION, ...envelopes.flatMap(nonsenseWords)], "frame")),
+      transport.send(
+        "south",
+        codec.values(() => undefined).encode([PROTOCOL_VERSION, ...envelopes.flatMap(nonsenseWords)], "frame"),
+      ),
   };
 }
 

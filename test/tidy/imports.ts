@@ -94,7 +94,7 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^msgpackr$/, /^runtime\/codec\.ts$/],
   [/^@nats-io\//, /^(runtime|test\/runtime)\/nats\/|^bench\/peers\//],
   [/^rolldown$/, /^runtime\/code\//],
-  [/^@opentelemetry\/api$/, /^runtime\/trace\.ts$/],
+  [/^@opentelemetry\/api$/, /^(runtime\/trace\.ts$|test\/)/],
   [/^@opentelemetry\/sdk-trace-base$/, /^test\//],
   [/^(openai|jsonrepair)$/, /^actors\/agent\//],
   [/^(lru-cache)$/, /^actors\//],
