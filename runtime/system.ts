@@ -11,6 +11,9 @@ import { type CallEnvironment, call, cast, PendingCall, type Receiver } from "./
 import type { Cell } from "./cell/cell.ts";
 import type { Cancellable } from "./cell/message.ts";
 import type { Clock } from "./clock.ts";
+import { CodeLoader } from "./code/code-loader.ts";
+import { CodeShipper } from "./code/code-shipper.ts";
+import { refuseWhileLoading } from "./code/loading.ts";
 import { Codec } from "./codec.ts";
 import { makeContext } from "./context.ts";
 import { copyArgs } from "./copy.ts";
@@ -25,12 +28,13 @@ import { Host, type SpawnRequest } from "./host.ts";
 import type { LogSink } from "./log.ts";
 import { milliseconds, spawnSettings } from "./options.ts";
 import { Peers } from "./peers.ts";
-import type { Decision, Placer } from "./placer.ts";
+import type { Decision, NodeRecord, Placer } from "./placer.ts";
 import type { Random } from "./random.ts";
 import type { Store } from "./store.ts";
 import { PendingStream } from "./stream.ts";
 import { isThenable } from "./thenable.ts";
 import type { Transport } from "./transport.ts";
+import { Types } from "./types.ts";
 
 /** Everything a system stands on. */
 export interface Ports {
@@ -49,6 +53,10 @@ export interface SystemSettings {
   readonly log: LogSink;
   readonly callTimeoutMs: number;
   readonly ports: Ports;
+  /** Whether this process loads code that scripts bring: it runs with all of its rights. Default false. */
+  readonly allowCode?: boolean;
+  /** What is known of another node; without it no code is shipped there. */
+  readonly recordOf?: (node: string) => NodeRecord | undefined;
 }
 
 /** A spawn's options: `args` is required when the constructor requires an argument. */
@@ -71,6 +79,9 @@ export class ActorSystem implements AsyncDisposable {
   readonly clock: Clock;
   readonly ports: Ports;
   readonly #settings: SystemSettings;
+  readonly #types: Types;
+  readonly #loader: CodeLoader;
+  readonly #shipper: CodeShipper;
   readonly #host: Host;
   readonly #peers: Peers;
   readonly #directory: Directory;
@@ -82,6 +93,7 @@ export class ActorSystem implements AsyncDisposable {
 
   /** Use `connect`. */
   constructor(settings: SystemSettings) {
+    refuseWhileLoading();
     const { node, clock, log, ports } = settings;
     this.node = node;
     this.clock = clock;
@@ -89,7 +101,10 @@ export class ActorSystem implements AsyncDisposable {
     this.#settings = settings;
     this.#directory = new Directory(ports.store);
     const contextOf = (cell: Cell) => makeContext(cell, clock, this.#contextEnvironment);
-    this.#host = new Host({ node, clock, log, directory: this.#directory, contextOf });
+    this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
+    this.#shipper = new CodeShipper(ports.blobs, this.#loader);
+    this.#types = new Types(node, this.#loader);
+    this.#host = new Host({ node, clock, log, directory: this.#directory, types: this.#types, contextOf });
     const deadlines = new Deadlines(clock);
     const revive = (address: Address) => this.#handleOf(address);
     this.#peers = new Peers(this.#host, ports.transport, new Codec(), revive, deadlines);
@@ -127,12 +142,13 @@ export class ActorSystem implements AsyncDisposable {
 
   /** Makes `type` known here, so that other nodes may spawn it by name. `spawn` does this by itself. */
   register(type: ActorType): void {
-    this.#host.register(type);
+    this.#types.register(type);
   }
 
   /**
    * Makes an actor and resolves to its handle once it has started.
-   * Throws InvalidOption, NotSendable (an argument), NameTaken, Unplaceable, UnknownActorType (on another node), ActorStartFailed, Closed.
+   * Throws InvalidOption, NotSendable (an argument), NameTaken, Unplaceable, UnknownActorType (on another node), ActorStartFailed, Closed;
+   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped.
    */
   spawn<Class extends ActorClass>(
     type: ActorType<Class>,
@@ -143,14 +159,16 @@ export class ActorSystem implements AsyncDisposable {
 
   async #spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
     const settings = spawnSettings(options);
-    this.#host.register(type);
+    const code = this.#types.register(type);
     const { name, namespace, getIfExists } = options ?? {};
     // Kept for restarts, so from now on nobody else's: what the spawner does to its own must not show in a later life.
     const args = settings.copy ? copyArgs([...(options?.args ?? [])]) : (options?.args ?? []);
     const request: SpawnRequest = {
       type: type.type,
+      version: type.version,
       args,
       settings,
+      ...(code !== undefined && { code }),
       ...(name !== undefined && { name }),
       ...(namespace !== undefined && { namespace }),
       ...(getIfExists !== undefined && { getIfExists }),
@@ -162,11 +180,16 @@ export class ActorSystem implements AsyncDisposable {
       ...(node !== undefined && { node }),
     });
     const decision = isThenable(placed) ? await placed : placed;
-    const address = await this.#spawnAt(decision, request, parent);
+    const address = await this.#spawnAt(decision, request, parent, type);
     return this.#handleOf(address, type);
   }
 
-  #spawnAt(decision: Decision, request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
+  #spawnAt(
+    decision: Decision,
+    request: SpawnRequest,
+    parent: Cell | undefined,
+    type: ActorType,
+  ): Address | Promise<Address> {
     if (decision.kind === "unplaceable") {
       const why = decision.rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
       throw runtimeError("Unplaceable", `no node for ${request.type}: ${why}`, {
@@ -174,9 +197,13 @@ export class ActorSystem implements AsyncDisposable {
       });
     }
     if (decision.node === this.node) return this.#host.spawn(request, parent);
-    return this.#ask((pending, deadlineMs) =>
-      this.#peers.spawn(decision.node, request, deadlineMs, pending),
-    ) as Promise<Address>;
+    return this.#spawnOn(decision.node, request, type);
+  }
+
+  async #spawnOn(node: string, request: SpawnRequest, type: ActorType): Promise<Address> {
+    const code = await this.#shipper.codeFor(type, this.#settings.recordOf?.(node));
+    const sent = code === undefined ? request : { ...request, code };
+    return this.#ask((pending, deadlineMs) => this.#peers.spawn(node, sent, deadlineMs, pending)) as Promise<Address>;
   }
 
   /** Asks another node something that is not a call of an actor. */
@@ -199,7 +226,7 @@ export class ActorSystem implements AsyncDisposable {
     type?: ActorType<Class>,
     namespace = "default",
   ): Promise<HandleOf<InstanceType<Class>>> {
-    if (type !== undefined) this.#host.register(type);
+    if (type !== undefined) this.#types.register(type);
     const address = await this.#directory.find(namespace, name);
     if (address === undefined) {
       throw runtimeError("NoSuchActor", `nobody is called "${name}" in namespace "${namespace}"`, {
@@ -255,6 +282,7 @@ export class ActorSystem implements AsyncDisposable {
     await this.#host.close(STOP_TIMEOUT_MS);
     await this.#peers.close();
     this.#calls.deadlines.close();
+    await this.#loader.close();
     const { store, eventLog, blobs } = this.ports;
     await Promise.all([store.close(), eventLog.close(), blobs.close()]);
   }
@@ -267,7 +295,7 @@ export class ActorSystem implements AsyncDisposable {
     return address.node === this.node ? this.#host.find(address) : this.#peers.receiver(address);
   }
 
-  #handleOf(address: Address, type = this.#host.typeOf(address.type)): AnyHandle {
+  #handleOf(address: Address, type = this.#types.typeOf(address.type)): AnyHandle {
     let make = this.#makers.get(address.type);
     if (make === undefined) {
       make = handleMaker(this.#dispatch, type);
