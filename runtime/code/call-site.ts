@@ -4,8 +4,8 @@
 import { isAbsolute } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** "file:///a.ts:3:24", "fn (file:///a.ts:3:24)", and paths, which source maps and test runners put in a URL's place. */
-const FRAME = /^\s*at (?:async )?(?:.*? \()?((?:file:\/\/)?\/.*|[A-Za-z]:[\\/].*):\d+:\d+\)?$/;
+/** "at file:///a.ts:3:24", "at fn (file:///a.ts:3:24)", and paths, which source maps and test runners put in a URL's place. */
+const FRAME = /^\s*at (?:async )?(?:.*? \()?((?:file:\/\/)?\/[^<]*|[A-Za-z]:[\\/][^<]*):\d+:\d+\)?$/;
 
 /** The `file:` URL in one line of a stack. */
 export function moduleInFrame(line: string): string | undefined {

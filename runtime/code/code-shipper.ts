@@ -4,7 +4,7 @@
 // CS2  What this process itself was sent goes on under the hash it came by.
 
 import { hash as hashOf } from "node:crypto";
-import { realpathSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { ActorType } from "../actor.ts";
 import type { Blobs } from "../blobs.ts";
@@ -15,14 +15,10 @@ import { ownVersions, packCode } from "./code-format.ts";
 import type { CodeLoader } from "./code-loader.ts";
 import { codeError } from "./errors.ts";
 
-/** The URL of the script this process was started with. */
-function mainModule(): string | undefined {
+/** The file this process was started with. */
+function mainFile(): string | undefined {
   const [, path] = process.argv;
-  try {
-    return path === undefined ? undefined : pathToFileURL(realpathSync(path)).href;
-  } catch {
-    return undefined;
-  }
+  return path === undefined || !existsSync(path) ? undefined : realpathSync(path);
 }
 
 export class CodeShipper {
@@ -61,18 +57,22 @@ export class CodeShipper {
   }
 
   async #put(module: string): Promise<string> {
-    const text = await bundleModule(module);
-    refuseScript(module, text);
-    const bytes = packCode(text, ownVersions());
+    refuseScript(module);
+    const bytes = packCode(await bundleModule(module), ownVersions());
     const hash = hashOf("sha256", bytes);
     return (await this.#blobs.has(hash)) ? hash : this.#blobs.put(bytes);
   }
 }
 
-/** Loading the running script on a node would run it there, to its end or to its `process.exit`, unless it asks whether it is the main one. */
-function refuseScript(module: string, text: string): void {
-  if (module !== mainModule() || text.includes("import.meta.main")) return;
-  const message = `${module} is the script that runs, and loading it on a node would run it there`;
-  const remedy = "move the actors into a module of their own, or run the rest only if (import.meta.main)";
-  throw codeError("BundleFailed", `${message}; ${remedy}`, { data: { module } });
+/**
+ * Loading the running script on a node would run it there, to its end or to its `process.exit`, unless it asks whether it is the one that
+ * runs. Asked of the source, and before it is bundled: what a whole script imports may fail for lesser reasons.
+ */
+function refuseScript(module: string): void {
+  const main = mainFile();
+  if (main === undefined || module !== pathToFileURL(main).href) return;
+  if (readFileSync(main, "utf8").includes("import.meta.main")) return;
+  const message = `${main} is the script that runs, and loading it on a node would run it there`;
+  const remedy = "move the actors into a module of their own, or do the rest only if (import.meta.main)";
+  throw codeError("BundleFailed", `${message}; ${remedy}`, { data: { path: main } });
 }

@@ -1,7 +1,7 @@
 // What can go wrong while an actor's code travels from a script to a node, and while a node loads a module of actors.
 // Which of the two sides has to act is said in each remedy.
 
-import { type ErrorKind, errorsFrom } from "../errors.ts";
+import { errorsFrom } from "../errors.ts";
 
 export const codeError = errorsFrom({
   ActorModuleInvalid: {
@@ -35,4 +35,4 @@ export const codeError = errorsFrom({
     retryable: false,
     remedy: "Run the same version on both sides; the message names both and says what each side can do.",
   },
-} satisfies Record<string, ErrorKind>);
+});

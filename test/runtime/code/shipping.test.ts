@@ -4,7 +4,7 @@ import { existsSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { defineActor } from "../../../runtime/index.ts";
+import { actorContext, defineActor } from "../../../runtime/index.ts";
 import { Counter } from "../../fixtures/code/counter.ts";
 import { caught, codeOf } from "../../support/caught.ts";
 import { openCodeFleet } from "../../support/code-fleet.ts";
@@ -25,7 +25,7 @@ const counterOf = (version: string, module?: string) =>
   );
 
 const versioned = (version: string) => `
-  import { defineActor } from "flotilla";
+  import { actorContext, defineActor } from "flotilla";
   export const Counter = defineActor("counter", class { version() { return "shipped ${version}"; } }, { version: "${version}" });`;
 
 test("the module travels once; the second spawn loads nothing", async () => {
@@ -59,6 +59,27 @@ test("what was written is private, and gone when the node closes", async () => {
   expect(statSync(folder).mode & 0o777).toBe(0o700);
   await fleet[Symbol.asyncDispose]();
   expect(existsSync(folder)).toBe(false);
+});
+
+test("a module that is loaded belongs to nobody, whoever asked for it first", async () => {
+  using files = writtenModules();
+  await using fleet = await openCodeFleet();
+  const module = files.module(`
+    import { actorContext, defineActor } from "flotilla";
+    const inActor = () => { try { return actorContext() !== undefined; } catch { return false; } };
+    const atLoad = inActor();
+    export const Loaded = defineActor("loaded", class { seen() { return [atLoad, inActor()]; } });`);
+  const Loaded = defineActor("loaded", class {}, { module });
+  const Asker = defineActor(
+    "asker",
+    class {
+      async ask(): Promise<unknown> {
+        const loaded = await actorContext().system.spawn(Loaded, AT_NODE);
+        return (loaded as unknown as { seen(): Promise<unknown> }).seen();
+      }
+    },
+  );
+  expect(await (await fleet.script.spawn(Asker)).ask()).toEqual([false, true]);
 });
 
 test("spawns at once share one bundle, one fetch and one load", async () => {
