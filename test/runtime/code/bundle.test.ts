@@ -34,7 +34,7 @@ test("local modules, packages and data are inside; Node and the runtime stay out
     `import { readFileSync } from "fs";`,
   ]);
   for (const part of ["a local module", "from JSON", "ZodString", "import.meta.main"]) expect(text).toContain(part);
-  for (const trace of [files.folder, "#region"]) expect(text).not.toContain(trace);
+  for (const trace of [files.folder, "actors.ts", "local.ts"]) expect(text).not.toContain(trace);
 });
 
 test("the same files give the same text, wherever they lie", async () => {
