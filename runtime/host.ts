@@ -21,10 +21,10 @@ import { errorOf } from "./failure.ts";
 import type { LogLevel, LogSink } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
 import type { Tracing } from "./trace.ts";
+import type { TypeRequest, Types } from "./types.ts";
 
 /** One spawn, decided and checked: what a host needs to make the actor. */
-export interface SpawnRequest {
-  readonly type: string;
+export interface SpawnRequest extends TypeRequest {
   readonly args: readonly unknown[];
   readonly settings: SpawnSettings;
   readonly name?: string;
@@ -40,6 +40,7 @@ export interface HostOptions {
   readonly counts: Counts;
   /** Undefined when nobody records spans. */
   readonly tracing: Tracing | undefined;
+  readonly types: Types;
   readonly contextOf: (cell: Cell) => unknown;
 }
 
@@ -48,7 +49,6 @@ export class Host implements CellHost {
   readonly deadLetters = new DeadLetters();
   readonly #options: HostOptions;
   readonly #cells = new Map<string, Cell>();
-  readonly #types = new Map<string, ActorType>();
   readonly #claims = new Map<Cell, Claim>();
   readonly #queue: RunQueue;
   #lastId = 0;
@@ -75,37 +75,25 @@ export class Host implements CellHost {
     return this.#cells.size;
   }
 
-  /** Makes a type known, so that it can be spawned from elsewhere by its name. Throws InvalidOption for two classes of one name. */
-  register(type: ActorType): void {
-    const known = this.#types.get(type.type);
-    if (known === type) return;
-    if (known !== undefined && known.actorClass !== type.actorClass) {
-      throw runtimeError("InvalidOption", `two classes are called "${type.type}"; give one of them another type name`);
-    }
-    this.#types.set(type.type, type);
-  }
-
-  typeOf(name: string): ActorType | undefined {
-    return this.#types.get(name);
-  }
-
   /** The cell at an address of this node, while it lives. */
   find(address: Address): Cell | undefined {
     return this.#cells.get(address.id);
   }
 
-  /** Makes an actor and answers once it has started. Throws UnknownActorType, NameTaken, ActorStartFailed, Closed. */
+  /** Makes an actor and answers once it has started. Throws as Types.find does, and NameTaken, ActorStartFailed, Closed. */
   spawn(request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
     this.#checkOpen(parent);
-    const registered = this.#types.get(request.type);
-    const type = registered && (this.#options.tracing?.served(registered) ?? registered);
-    if (type === undefined) {
-      const known = [...this.#types.keys()].join(", ") || "none";
-      throw runtimeError(
-        "UnknownActorType",
-        `no actor type "${request.type}" on ${this.#options.node}; known: ${known}`,
-      );
-    }
+    const type = this.#options.types.find(request);
+    if (!(type instanceof Promise)) return this.#spawnOf(type, request, parent);
+    return type.then((loaded) => {
+      // The system or the parent may have ended while the code was loaded.
+      this.#checkOpen(parent);
+      return this.#spawnOf(loaded, request, parent);
+    });
+  }
+
+  #spawnOf(registered: ActorType, request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
+    const type = this.#options.tracing?.served(registered) ?? registered;
     const address: Address = {
       node: this.#options.node,
       id: String(++this.#lastId),

@@ -1,10 +1,18 @@
 // The SDK: every name a user of actors needs. Other folders import runtime/ from here only.
 
-export { type ActorClass, type ActorHooks, type ActorType, defineActor, type SpawnOptions } from "./actor.ts";
+export {
+  type ActorClass,
+  type ActorHooks,
+  type ActorType,
+  defineActor,
+  type SpawnOptions,
+  type TypeOptions,
+} from "./actor.ts";
 export { type Address, formatAddress } from "./address.ts";
 export type { Blobs } from "./blobs.ts";
 export type { CallOptions } from "./calls.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
+export { loadActorModule } from "./code/actor-module.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
 export { type ActorContext, type ActorTimers, actorContext } from "./context.ts";
 export type { OutcomeStats, SystemStats } from "./counts.ts";

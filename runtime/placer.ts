@@ -18,6 +18,10 @@ export interface PlacementRequest {
 /** What a placer knows of a node. */
 export interface NodeRecord {
   readonly node: string;
+  /** Actor types it has by itself. */
+  readonly types?: readonly { readonly type: string; readonly version: string }[];
+  /** Whether it loads code that scripts bring. */
+  readonly allowsCode?: boolean;
 }
 
 export type Decision =

@@ -11,6 +11,9 @@ import { type CallEnvironment, call, cast, PendingCall, type Receiver } from "./
 import type { Cell } from "./cell/cell.ts";
 import type { Cancellable } from "./cell/message.ts";
 import type { Clock } from "./clock.ts";
+import { CodeLoader } from "./code/code-loader.ts";
+import { CodeShipper } from "./code/code-shipper.ts";
+import { refuseWhileLoading } from "./code/loading.ts";
 import { Codec } from "./codec.ts";
 import { makeContext } from "./context.ts";
 import { copyArgs } from "./copy.ts";
@@ -26,7 +29,7 @@ import { Host, type SpawnRequest } from "./host.ts";
 import type { LogSink } from "./log.ts";
 import { milliseconds, spawnSettings } from "./options.ts";
 import { Peers } from "./peers.ts";
-import type { Decision, Placer } from "./placer.ts";
+import type { Decision, NodeRecord, Placer } from "./placer.ts";
 import type { Random } from "./random.ts";
 import type { Store } from "./store.ts";
 import { PendingStream } from "./stream.ts";
@@ -34,6 +37,7 @@ import { isThenable } from "./thenable.ts";
 import { type Published, type PublishOptions, type SubscribeOptions, type Subscription, Topics } from "./topics.ts";
 import { type Tracing, tracingFor } from "./trace.ts";
 import type { Transport } from "./transport.ts";
+import { Types } from "./types.ts";
 
 /** Everything a system stands on. */
 export interface Ports {
@@ -55,7 +59,11 @@ export interface SystemSettings {
   readonly tracing?: boolean | undefined;
   readonly ports: Ports;
   /** Whether the other nodes reach the same blobs. */
-  readonly sharesBlobs: boolean;
+  readonly sharesBlobs?: boolean;
+  /** Whether this process loads code that scripts bring: it runs with all of its rights. Default false. */
+  readonly allowCode?: boolean;
+  /** What is known of another node; without it no code is shipped there. */
+  readonly recordOf?: (node: string) => NodeRecord | undefined;
 }
 
 /** A spawn's options: `args` is required when the constructor requires an argument. */
@@ -71,6 +79,9 @@ export class ActorSystem implements AsyncDisposable {
   readonly clock: Clock;
   readonly ports: Ports;
   readonly #settings: SystemSettings;
+  readonly #types: Types;
+  readonly #loader: CodeLoader;
+  readonly #shipper: CodeShipper;
   readonly #host: Host;
   readonly #peers: Peers;
   readonly #directory: Directory;
@@ -84,6 +95,7 @@ export class ActorSystem implements AsyncDisposable {
 
   /** Use `connect`. */
   constructor(settings: SystemSettings) {
+    refuseWhileLoading();
     const { node, clock, log, ports } = settings;
     this.node = node;
     this.clock = clock;
@@ -91,10 +103,22 @@ export class ActorSystem implements AsyncDisposable {
     this.#settings = settings;
     this.#directory = new Directory(ports.store);
     const contextOf = (cell: Cell) => makeContext(cell, clock, this.#contextEnvironment);
+    this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
+    this.#shipper = new CodeShipper(ports.blobs, this.#loader);
+    this.#types = new Types(node, this.#loader);
     const counts = new Counts();
     const tracing = tracingFor(node, settings.tracing);
     this.#tracing = tracing;
-    this.#host = new Host({ node, clock, log, directory: this.#directory, counts, tracing, contextOf });
+    this.#host = new Host({
+      node,
+      clock,
+      log,
+      directory: this.#directory,
+      types: this.#types,
+      counts,
+      tracing,
+      contextOf,
+    });
     const deadlines = new Deadlines(clock);
     const revive = (address: Address) => this.#handleOf(address);
     const codec = new Codec();
@@ -163,12 +187,13 @@ export class ActorSystem implements AsyncDisposable {
 
   /** Makes `type` known here, so that other nodes may spawn it by name. `spawn` does this by itself. */
   register(type: ActorType): void {
-    this.#host.register(type);
+    this.#types.register(type);
   }
 
   /**
    * Makes an actor and resolves to its handle once it has started.
-   * Throws InvalidOption, NotSendable (an argument), NameTaken, Unplaceable, UnknownActorType (on another node), ActorStartFailed, Closed.
+   * Throws InvalidOption, NotSendable (an argument), NameTaken, Unplaceable, UnknownActorType (on another node), ActorStartFailed, Closed;
+   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped.
    */
   spawn<Class extends ActorClass>(
     type: ActorType<Class>,
@@ -184,14 +209,16 @@ export class ActorSystem implements AsyncDisposable {
 
   async #make(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
     const settings = spawnSettings(options);
-    this.#host.register(type);
+    const code = this.#types.register(type);
     const { name, namespace, getIfExists } = options ?? {};
     // Kept for restarts, so from now on nobody else's: what the spawner does to its own must not show in a later life.
     const args = settings.copy ? copyArgs([...(options?.args ?? [])]) : (options?.args ?? []);
     const request: SpawnRequest = {
       type: type.type,
+      version: type.version,
       args,
       settings,
+      ...(code !== undefined && { code }),
       ...(name !== undefined && { name }),
       ...(namespace !== undefined && { namespace }),
       ...(getIfExists !== undefined && { getIfExists }),
@@ -203,11 +230,16 @@ export class ActorSystem implements AsyncDisposable {
       ...(node !== undefined && { node }),
     });
     const decision = isThenable(placed) ? await placed : placed;
-    const address = await this.#spawnAt(decision, request, parent);
+    const address = await this.#spawnAt(decision, request, parent, type);
     return this.#handleOf(address, type);
   }
 
-  #spawnAt(decision: Decision, request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
+  #spawnAt(
+    decision: Decision,
+    request: SpawnRequest,
+    parent: Cell | undefined,
+    type: ActorType,
+  ): Address | Promise<Address> {
     if (decision.kind === "unplaceable") {
       const why = decision.rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
       throw runtimeError("Unplaceable", `no node for ${request.type}: ${why}`, {
@@ -215,9 +247,13 @@ export class ActorSystem implements AsyncDisposable {
       });
     }
     if (decision.node === this.node) return this.#host.spawn(request, parent);
-    return this.#ask((pending, deadlineMs) =>
-      this.#peers.spawn(decision.node, request, deadlineMs, pending),
-    ) as Promise<Address>;
+    return this.#spawnOn(decision.node, request, type);
+  }
+
+  async #spawnOn(node: string, request: SpawnRequest, type: ActorType): Promise<Address> {
+    const code = await this.#shipper.codeFor(type, this.#settings.recordOf?.(node));
+    const sent = code === undefined ? request : { ...request, code };
+    return this.#ask((pending, deadlineMs) => this.#peers.spawn(node, sent, deadlineMs, pending)) as Promise<Address>;
   }
 
   /** Asks another node something that is not a call of an actor. */
@@ -240,7 +276,7 @@ export class ActorSystem implements AsyncDisposable {
     type?: ActorType<Class>,
     namespace = "default",
   ): Promise<HandleOf<InstanceType<Class>>> {
-    if (type !== undefined) this.#host.register(type);
+    if (type !== undefined) this.#types.register(type);
     const address = await this.#directory.find(namespace, name);
     if (address === undefined) {
       throw runtimeError("NoSuchActor", `nobody is called "${name}" in namespace "${namespace}"`, {
@@ -297,6 +333,7 @@ export class ActorSystem implements AsyncDisposable {
     this.#topics.close();
     await this.#peers.close();
     this.#calls.deadlines.close();
+    await this.#loader.close();
     const { store, eventLog, blobs } = this.ports;
     await Promise.all([store.close(), eventLog.close(), blobs.close()]);
   }
@@ -309,7 +346,7 @@ export class ActorSystem implements AsyncDisposable {
     return address.node === this.node ? this.#host.find(address) : this.#peers.at(address.node);
   }
 
-  #handleOf(address: Address, type = this.#host.typeOf(address.type)): AnyHandle {
+  #handleOf(address: Address, type = this.#types.typeOf(address.type)): AnyHandle {
     let make = this.#makers.get(address.type);
     if (make === undefined) {
       make = handleMaker(this.#dispatch, type);
