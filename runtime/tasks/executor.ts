@@ -148,8 +148,8 @@ export class Executor {
     if (item === undefined || (await this.#isOver(item, delivery))) return delivery.ack();
     const running = { delivery, item, attempt: item.attemptsBefore + delivery.delivery, stop: new AbortController() };
     if (this.#isExpired(item)) return this.#expire(running);
-    // The last attempt that it had was lost (X4).
-    if (delivery.delivery > item.retries + 1) return this.#fail(running, running.attempt - 1);
+    // The last attempt that it had was lost (X4). Deliveries after that never ran.
+    if (delivery.delivery > item.retries + 1) return this.#fail(running, item.attemptsBefore + item.retries + 1);
     this.#running.add(running);
     const deadline = this.#armDeadline(running);
     try {
