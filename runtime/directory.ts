@@ -24,7 +24,7 @@ const ATTEMPTS_MAX = 10;
 /** Subjects have room for two of these: longer ones become their hash, marked by what base64url never begins with. */
 const TOKEN_MAX = 80;
 
-function token(text: string): string {
+export function token(text: string): string {
   const encoded = Buffer.from(text).toString("base64url");
   return encoded.length <= TOKEN_MAX ? encoded : `=${createHash("sha256").update(text).digest("base64url")}`;
 }
