@@ -15,9 +15,27 @@ export interface PlacementRequest {
   readonly node?: string;
 }
 
-/** What a placer knows of a node. */
+/** A node as it tells the others of itself: what membership stores and placers choose by. Plain data. */
 export interface NodeRecord {
+  /** The node's id: new for each life of its process. */
   readonly node: string;
+  /** What people call it; at most one node of a fleet has it at a time. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Actor types it can make. */
+  readonly types: readonly string[];
+  /** Whether it takes actors that others spawn. */
+  readonly accepts: boolean;
+  /** Whether it loads code that it is sent, and so any type. */
+  readonly allowsCode: boolean;
+  /** It will leave and takes nothing new. */
+  readonly draining: boolean;
+  /** Version of this package, and of the words on the wire. */
+  readonly flotilla: string;
+  readonly protocol: number;
+  readonly pid: number;
+  /** Milliseconds since the epoch, by its own clock. */
+  readonly startedMs: number;
 }
 
 export type Decision =

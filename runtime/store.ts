@@ -13,6 +13,8 @@
 //      changed than it may leave unread.
 // ST6  Bytes are copied in and out: nobody can change a stored value by keeping the array.
 // ST7  `close` may be called twice; it ends watches, and every later use rejects with `Closed`. Keys of a durable form stay.
+// ST8  A fenced write is done only while the key of its fence stands at the fence's revision, in one step with that check, whatever the
+//      written key itself holds. Once the fence's key has moved on, no write under the old fence is ever accepted again.
 //
 // Keys are subjects and watches take filters (subject.ts). Other errors: InvalidSubject, InvalidOption, ValueTooLarge, StorageFull.
 
@@ -37,6 +39,15 @@ export type Written =
   | { readonly kind: "written"; readonly revision: number }
   | { readonly kind: "conflict"; readonly current: Entry | undefined };
 
+/** What a fenced write leans on: a key, and the revision at which it was claimed (ST8). */
+export interface Fence {
+  readonly key: string;
+  readonly revision: number;
+}
+
+/** `fenced`: nothing was written; the claim that the fence names is over. */
+export type Fenced = { readonly kind: "written"; readonly revision: number } | { readonly kind: "fenced" };
+
 /** `gone`: deleted or expired. */
 export type Change =
   | { readonly kind: "put"; readonly entry: Entry }
@@ -51,6 +62,10 @@ export interface Store {
   update(key: string, value: Uint8Array, revision: number, options?: WriteOptions): Promise<Written>;
   /** The revision of a successful deletion is the deletion's own. */
   delete(key: string, revision: number): Promise<Written>;
+  /** Writes `value` whatever the key holds, if the fence stands (ST8). */
+  putFenced(key: string, value: Uint8Array, fence: Fence): Promise<Fenced>;
+  /** Deletes the key, there or not, if the fence stands (ST8). */
+  deleteFenced(key: string, fence: Fence): Promise<Fenced>;
   watch(filter: string, signal?: AbortSignal): AsyncIterable<Change>;
   close(): Promise<void>;
 }

@@ -10,6 +10,8 @@ import { checkSize, checkWhole, closedError, portError } from "../port-errors.ts
 import {
   type Change,
   type Entry,
+  type Fence,
+  type Fenced,
   type Store,
   TTL_MAX_MS,
   TTL_MIN_MS,
@@ -74,19 +76,30 @@ export class MemoryStore implements Store {
         data: { keysMax: this.#keysMax },
       });
     }
-    return this.#put(key, value, options);
+    return { kind: "written", revision: this.#put(key, value, options) };
   }
 
   async update(key: string, value: Uint8Array, revision: number, options: WriteOptions = {}): Promise<Written> {
     this.#checkWrite(key, value, options);
     if (this.#held.get(key)?.entry.revision !== revision) return { kind: "conflict", current: this.#current(key) };
-    return this.#put(key, value, options);
+    return { kind: "written", revision: this.#put(key, value, options) };
   }
 
   async delete(key: string, revision: number): Promise<Written> {
     this.#check(key);
     if (this.#held.get(key)?.entry.revision !== revision) return { kind: "conflict", current: this.#current(key) };
     return { kind: "written", revision: this.#remove(key) };
+  }
+
+  async putFenced(key: string, value: Uint8Array, fence: Fence): Promise<Fenced> {
+    this.#checkWrite(key, value, {});
+    if (!this.#stands(fence)) return { kind: "fenced" };
+    return { kind: "written", revision: this.#put(key, value, {}) };
+  }
+
+  async deleteFenced(key: string, fence: Fence): Promise<Fenced> {
+    this.#check(key);
+    return this.#stands(fence) ? { kind: "written", revision: this.#remove(key) } : { kind: "fenced" };
   }
 
   async *watch(filter: string, signal?: AbortSignal): AsyncGenerator<Change, void, undefined> {
@@ -133,14 +146,14 @@ export class MemoryStore implements Store {
     }
   }
 
-  #put(key: string, value: Uint8Array, options: WriteOptions): Written {
+  #put(key: string, value: Uint8Array, options: WriteOptions): number {
     this.#held.get(key)?.expiry?.cancel();
     const entry: Entry = { key, value: value.slice(), revision: ++this.#revision };
     const expiry =
       options.ttlMs === undefined ? undefined : this.#clock.schedule(options.ttlMs, () => void this.#remove(key));
     this.#held.set(key, { entry, expiry });
     this.#tell(key, { kind: "put", entry });
-    return { kind: "written", revision: entry.revision };
+    return entry.revision;
   }
 
   #remove(key: string): number {
@@ -164,6 +177,11 @@ export class MemoryStore implements Store {
       }
       watcher.bell.ring();
     }
+  }
+
+  #stands(fence: Fence): boolean {
+    this.#check(fence.key);
+    return this.#held.get(fence.key)?.entry.revision === fence.revision;
   }
 
   #current(key: string): Entry | undefined {
