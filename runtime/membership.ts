@@ -1,9 +1,9 @@
 // Membership: this node's own place in the fleet, held by a lease, and who else is there.
-// It decides nothing about actors: the system ends what must end (`onLost`), recovery moves what can move.
+// It decides nothing about actors: holdings end what must end, recovery moves what can move.
 //
 // ME1  Each node renews one key, `node.<its name>`, whose value is its NodeRecord. One name, one live node (NodeNameTaken).
-// ME2  When the lease is lost, `onLost` is called at once and before anything else; then the node tries to take its place again for as long
-//      as it runs, and tells `rejoined`.
+// ME2  When the lease is lost, listeners hear `lost` at once and in the order they came: everything held on behalf of the fleet is void
+//      from then on. Then the node tries to take its place again for as long as it runs, and tells `rejoined`.
 // ME3  A node that leaves says so in its key's last value, which expires by itself: a watcher may miss what lies between two writes, never
 //      the last one (ST5). So leaving and dying are told apart.
 // ME4  After joining, a reconnection or a broken watch nobody is declared dead for one TTL (RO2).
@@ -31,8 +31,6 @@ export interface MembershipOptions {
   readonly profile: LeaseProfile;
   readonly record: NodeRecord;
   readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
-  /** Ends everything that this node holds on behalf of the fleet (ME2). */
-  readonly onLost: (why: string) => void;
 }
 
 /** What is stored: a record, and whether these are its last words (ME3). */
@@ -168,7 +166,6 @@ export class Membership {
   #lost(why: string): void {
     this.#lostMs = this.#options.clock.now();
     this.#options.log("error", `this node lost its lease: ${why}`, { name: this.#record.name });
-    this.#options.onLost(why);
     this.#tell({ kind: "lost", why });
     void this.#rejoin();
   }

@@ -3,6 +3,7 @@
 
 import type { SpawnOptions } from "./actor.ts";
 import type { Backoff, RestartPolicy } from "./cell/supervisor.ts";
+import { UNNAMED } from "./directory.ts";
 import { runtimeError } from "./errors.ts";
 
 /** How one actor lives, complete: plain data, so it can travel to another node. */
@@ -70,6 +71,7 @@ const SPAWN_OPTIONS: ReadonlySet<string> = new Set<keyof SpawnOptions>([
   "reentrant",
   "mailboxMax",
   "copy",
+  "detached",
   "node",
 ]);
 
@@ -83,6 +85,8 @@ function checkNames(options: SpawnOptions): void {
   else if (options.getIfExists || options.namespace !== undefined)
     refuse("name", "a name beside getIfExists or namespace", undefined);
   if (options.namespace !== undefined) plainName("namespace", options.namespace);
+  if (options.namespace === UNNAMED) refuse("namespace", `another than "${UNNAMED}", which is ours`, options.namespace);
+  if (options.detached !== undefined) flag("detached", options.detached);
 }
 
 function restartPolicy(given: SpawnOptions["restart"]): RestartPolicy {

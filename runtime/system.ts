@@ -16,13 +16,14 @@ import { makeContext } from "./context.ts";
 import { copyArgs } from "./copy.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import { Deadlines } from "./deadlines.ts";
-import { Directory } from "./directory.ts";
+import { Directory, nameKey } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, type HandleOf, handleMaker } from "./handle.ts";
 import { Host, type SpawnRequest } from "./host.ts";
 import type { LogSink } from "./log.ts";
+import type { Membership } from "./membership.ts";
 import { milliseconds, spawnSettings } from "./options.ts";
 import { Peers } from "./peers.ts";
 import type { Decision, Placer } from "./placer.ts";
@@ -49,6 +50,8 @@ export interface SystemSettings {
   readonly log: LogSink;
   readonly callTimeoutMs: number;
   readonly ports: Ports;
+  /** This node's place among others; absent when it is alone. The system joins and leaves with it. */
+  readonly membership?: Membership;
 }
 
 /** A spawn's options: `args` is required when the constructor requires an argument. */
@@ -87,11 +90,15 @@ export class ActorSystem implements AsyncDisposable {
     this.clock = clock;
     this.ports = ports;
     this.#settings = settings;
-    this.#directory = new Directory(ports.store);
-    const contextOf = (cell: Cell) => makeContext(cell, clock, this.#contextEnvironment);
-    this.#host = new Host({ node, clock, log, directory: this.#directory, contextOf });
-    const deadlines = new Deadlines(clock);
+    const { membership } = settings;
+    const presence = membership && ((peer: string) => membership.presence(peer));
     const revive = (address: Address) => this.#handleOf(address);
+    this.#directory = new Directory(ports.store, { revive, ...(presence && { presence }) });
+    const contextOf = (cell: Cell) => makeContext(cell, clock, this.#contextEnvironment);
+    const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.#peers.watch(address, onEnd);
+    const fleet = membership && { membership, watchRemote };
+    this.#host = new Host({ node, clock, log, directory: this.#directory, contextOf, ...(fleet && { fleet }) });
+    const deadlines = new Deadlines(clock);
     this.#peers = new Peers(this.#host, ports.transport, new Codec(), revive, deadlines);
     this.#calls = {
       clock,
@@ -114,6 +121,7 @@ export class ActorSystem implements AsyncDisposable {
   /** Starts to hear other nodes. Called by `connect`. */
   async listen(): Promise<void> {
     await this.#peers.listen();
+    await this.#settings.membership?.join();
   }
 
   /** What nobody could take, counted and the last of them kept. */
@@ -144,7 +152,7 @@ export class ActorSystem implements AsyncDisposable {
   async #spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
     const settings = spawnSettings(options);
     this.#host.register(type);
-    const { name, namespace, getIfExists } = options ?? {};
+    const { name, namespace, getIfExists, detached } = options ?? {};
     // Kept for restarts, so from now on nobody else's: what the spawner does to its own must not show in a later life.
     const args = settings.copy ? copyArgs([...(options?.args ?? [])]) : (options?.args ?? []);
     const request: SpawnRequest = {
@@ -154,6 +162,9 @@ export class ActorSystem implements AsyncDisposable {
       ...(name !== undefined && { name }),
       ...(namespace !== undefined && { namespace }),
       ...(getIfExists !== undefined && { getIfExists }),
+      ...(detached !== undefined && { detached }),
+      ...(parent !== undefined && { parent: parent.address }),
+      owner: this.node,
     };
     const node = options === undefined ? undefined : options.node;
     const placed = this.#settings.ports.placer.place({
@@ -174,8 +185,12 @@ export class ActorSystem implements AsyncDisposable {
       });
     }
     if (decision.node === this.node) return this.#host.spawn(request, parent);
+    return this.#spawnOn(decision.node, request);
+  }
+
+  #spawnOn(node: string, request: SpawnRequest): Promise<Address> {
     return this.#ask((pending, deadlineMs) =>
-      this.#peers.spawn(decision.node, request, deadlineMs, pending),
+      this.#peers.spawn(node, request, deadlineMs, pending),
     ) as Promise<Address>;
   }
 
@@ -191,7 +206,7 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   /**
-   * The actor that holds a name. Throws NoSuchActor when nobody does.
+   * The actor that holds a name. Throws NoSuchActor when nobody does, Unavailable while its node is not heard of or it is being moved.
    * With its type the handle is typed; without, only types spawned or registered here stream.
    */
   async get<Class extends ActorClass>(
@@ -200,13 +215,12 @@ export class ActorSystem implements AsyncDisposable {
     namespace = "default",
   ): Promise<HandleOf<InstanceType<Class>>> {
     if (type !== undefined) this.#host.register(type);
-    const address = await this.#directory.find(namespace, name);
-    if (address === undefined) {
-      throw runtimeError("NoSuchActor", `nobody is called "${name}" in namespace "${namespace}"`, {
-        data: { name, namespace },
-      });
-    }
-    return this.#handleOf(address) as HandleOf<InstanceType<Class>>;
+    const data = { name, namespace };
+    const located = await this.#directory.locate(nameKey(namespace, name));
+    if (located.kind === "at") return this.#handleOf(located.address) as HandleOf<InstanceType<Class>>;
+    if (located.kind === "unsettled")
+      throw runtimeError("Unavailable", `"${name}" cannot be reached: ${located.why}`, { data });
+    throw runtimeError("NoSuchActor", `nobody is called "${name}" in namespace "${namespace}"`, { data });
   }
 
   /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */
@@ -253,6 +267,7 @@ export class ActorSystem implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await this.#host.close(STOP_TIMEOUT_MS);
+    await this.#settings.membership?.leave();
     await this.#peers.close();
     this.#calls.deadlines.close();
     const { store, eventLog, blobs } = this.ports;

@@ -68,9 +68,11 @@ export function openMembers(profile: LeaseProfile = LEASE_PROFILES.normal): Memb
         profile,
         record: recordOf(name, more),
         log: () => {},
-        onLost: (why) => lost.push(why),
       });
-      membership.on((event) => events.push(shown(event)));
+      membership.on((event) => {
+        events.push(shown(event));
+        if (event.kind === "lost") lost.push(event.why);
+      });
       return {
         membership,
         way,
