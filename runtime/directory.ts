@@ -10,9 +10,11 @@
 // DI4  An entry is taken from its holder only when the holder's node is known to have departed: never on what a node has not been heard
 //      of for a while.
 
-import type { Address } from "./address.ts";
+import { type Address, formatAddress } from "./address.ts";
 import type { ReviveHandle } from "./codec.ts";
+import type { WireError } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
+import { failure } from "./failure.ts";
 import type { SpawnRequest } from "./host.ts";
 import type { Presence } from "./roll.ts";
 import type { Entry, Fence, Store, Written } from "./store.ts";
@@ -131,6 +133,22 @@ export class Directory {
       return { kind: "unsettled", why: `its node ${address.node} ${since(holder.sinceMs)}` };
     if (request === undefined) return { kind: "absent" };
     return { kind: "unsettled", why: `it is being moved from ${address.node} to another node` };
+  }
+
+  /** Where the actor of an address lives now that it cannot be reached there; otherwise what its callers are told. */
+  async resolve(address: Address): Promise<Address | WireError> {
+    const { key, node } = address;
+    const label = formatAddress(address);
+    if (key !== undefined) {
+      const located = await this.locate(key, address);
+      if (located.kind === "at") return located.address;
+      if (located.kind === "unsettled") return failure("Unavailable", `${label} cannot be reached: ${located.why}`);
+      return failure("NoSuchActor", `${label} is no more`, { address: label });
+    }
+    const stands = this.#presence(node);
+    if (stands.kind === "missing")
+      return failure("Unavailable", `${label} cannot be reached: its node ${since(stands.sinceMs)}`);
+    return failure("NoSuchActor", `no actor at ${label}: its node is no more`, { address: label });
   }
 
   /** Deletes what `claim` holds (DI3). Done when somebody else holds it. */

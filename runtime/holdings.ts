@@ -6,7 +6,7 @@
 //      recovery's to move or delete, and may be another's by now.
 // HL3  An actor that is not detached ends when the node that spawned it has departed, or its parent on another node has ended.
 
-import type { Address } from "./address.ts";
+import { type Address, formatAddress } from "./address.ts";
 import type { Cell } from "./cell/cell.ts";
 import type { Clock } from "./clock.ts";
 import { type Claim, type Directory, isChosen, type NameEntry } from "./directory.ts";
@@ -29,7 +29,7 @@ export interface HoldingsOptions {
   readonly clock: Clock;
   readonly directory: Directory;
   readonly fleet: FleetTies | undefined;
-  readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>, cell?: Cell) => void;
+  readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
 }
 
 /** An actor that recovery may move: its entry and how to make it. */
@@ -54,6 +54,8 @@ export class Holdings {
   readonly #held = new Map<Cell, Holding>();
   readonly #owned = new Map<string, Set<Cell>>();
   readonly #ties = new Map<Cell, () => void>();
+  /** Addresses whose entries are being deleted (HL1). */
+  readonly #releasing = new Set<string>();
   #closed = false;
 
   constructor(options: HoldingsOptions) {
@@ -136,19 +138,28 @@ export class Holdings {
     for (const [owner, cells] of this.#owned) if (cells.delete(cell) && cells.size === 0) this.#owned.delete(owner);
     const claim = this.#held.get(cell)?.claim;
     this.#held.delete(cell);
-    if (claim !== undefined) this.#until("a name was not released", () => this.#options.directory.release(claim), cell);
+    if (claim === undefined) return;
+    this.#until("a name was not released", cell.address, () => this.#options.directory.release(claim));
+  }
+
+  /** Whether the entry of an actor that has ended is still being deleted. */
+  isReleasing(address: Address): boolean {
+    return this.#releasing.has(address.id);
   }
 
   /** An entry that may have been written or not: deletes it if it is this actor's. */
   forget(key: string, address: Address): void {
-    this.#until("a name was not cleared", () => this.#options.directory.forget(key, address));
+    this.#until("a name was not cleared", address, () => this.#options.directory.forget(key, address));
   }
 
-  #until(what: string, run: () => Promise<void>, cell?: Cell): void {
-    run().catch((error: unknown) => {
+  #until(what: string, address: Address, run: () => Promise<void>): void {
+    this.#releasing.add(address.id);
+    const done = () => this.#releasing.delete(address.id);
+    run().then(done, (error: unknown) => {
       if (this.#closed) return;
-      this.#options.log("warn", `${what}; it is tried again`, { error: String(error) }, cell);
-      this.#options.clock.schedule(RETRY_MS, () => !this.#closed && this.#until(what, run, cell));
+      const data = { address: formatAddress(address), error: String(error) };
+      this.#options.log("warn", `${what}; it is tried again`, data);
+      this.#options.clock.schedule(RETRY_MS, () => !this.#closed && this.#until(what, address, run));
     });
   }
 

@@ -55,6 +55,8 @@ export class Host implements CellHost {
   readonly #options: HostOptions;
   readonly #cells = new Map<string, Cell>();
   readonly #types = new Map<string, ActorType>();
+  /** Ids of actors whose names are being claimed. */
+  readonly #claiming = new Set<string>();
   readonly holdings: Holdings;
   readonly #queue: RunQueue;
   #lastId = 0;
@@ -80,6 +82,7 @@ export class Host implements CellHost {
       throw runtimeError("InvalidOption", `two classes are called "${type.type}"; give one of them another type name`);
     }
     this.#types.set(type.type, type);
+    this.#options.fleet?.membership.knows(type.type);
   }
 
   typeOf(name: string): ActorType | undefined {
@@ -89,6 +92,11 @@ export class Host implements CellHost {
   /** The cell at an address of this node, while it lives. */
   find(address: Address): Cell | undefined {
     return this.#cells.get(address.id);
+  }
+
+  /** Whether the entry of an actor at this address is in good hands: it lives, is being made, or is being released. */
+  isHere(address: Address): boolean {
+    return this.#cells.has(address.id) || this.#claiming.has(address.id) || this.holdings.isReleasing(address);
   }
 
   /** Makes an actor and answers once it has started. Throws UnknownActorType, NameTaken, ActorStartFailed, Closed; on a fleet LeaseLost. */
@@ -111,7 +119,11 @@ export class Host implements CellHost {
     this.holdings.check(request);
     const family = request.detached ? undefined : parent;
     const key = this.#keyOf(request, address);
-    if (key !== undefined) return this.#spawnHeld(request, type, { ...address, key }, key, family);
+    if (key !== undefined) {
+      this.#claiming.add(address.id);
+      const held = this.#spawnHeld(request, type, { ...address, key }, key, family);
+      return held.finally(() => this.#claiming.delete(address.id));
+    }
     return this.#start(this.#make(request, type, address, family), request);
   }
 

@@ -84,10 +84,9 @@ export class Membership {
     await new Promise<void>((resolve) => void this.#watch(resolve));
   }
 
-  /** Everybody who is there now. */
+  /** Everybody who is there now, this node first: to itself it is always there. */
   nodes(): readonly NodeRecord[] {
-    const others = this.#roll.present().filter(({ node }) => node !== this.node);
-    return this.isValid ? [this.#record, ...others] : others;
+    return [this.#record, ...this.#roll.present().filter(({ node }) => node !== this.node)];
   }
 
   isPresent(node: string): boolean {
@@ -109,6 +108,12 @@ export class Membership {
   async update(change: Partial<Omit<NodeRecord, "node" | "name">>): Promise<void> {
     this.#record = { ...this.#record, ...change };
     await this.#lease?.renew();
+  }
+
+  /** Tells the others that this node can make actors of `type` from now on. */
+  knows(type: string): void {
+    const { types } = this.#record;
+    if (!types.includes(type)) void this.update({ types: [...types, type] });
   }
 
   /** The way to the store was broken and is whole again: see ME4. Call it before anything that the store says afterwards. */

@@ -11,7 +11,7 @@ export interface PlacementRequest {
   readonly type: string;
   /** The actor's own name, when it has one. */
   readonly name?: string;
-  /** The only node that will do (P3). */
+  /** The only node that will do (P3), by its id or its name. */
   readonly node?: string;
 }
 
@@ -46,7 +46,17 @@ export type Decision =
       readonly score: number;
       readonly reasons: readonly string[];
     }
-  | { readonly kind: "unplaceable"; readonly rejected: readonly { readonly node: string; readonly reason: string }[] };
+  | {
+      readonly kind: "unplaceable";
+      readonly rejected: readonly { readonly node: string; readonly reason: string }[];
+      /** Why there is no choice at all, when that says more than each node's reason. */
+      readonly why?: string;
+    };
+
+/** A refusal as one sentence. */
+export function unplaceable({ why, rejected }: Extract<Decision, { kind: "unplaceable" }>): string {
+  return why ?? rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
+}
 
 export interface Placer {
   place(request: PlacementRequest): Decision | Promise<Decision>;

@@ -17,7 +17,7 @@ import { copyArgs } from "./copy.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory, nameKey } from "./directory.ts";
-import type { ActorEnd } from "./envelope.ts";
+import type { ActorEnd, WireError } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import type { EventLog } from "./event-log.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, type HandleOf, handleMaker } from "./handle.ts";
@@ -26,8 +26,9 @@ import type { LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { milliseconds, spawnSettings } from "./options.ts";
 import { Peers } from "./peers.ts";
-import type { Decision, Placer } from "./placer.ts";
+import { type Decision, type Placer, unplaceable } from "./placer.ts";
 import type { Random } from "./random.ts";
+import { Recovery } from "./recovery.ts";
 import type { Store } from "./store.ts";
 import { PendingStream } from "./stream.ts";
 import { isThenable } from "./thenable.ts";
@@ -77,6 +78,7 @@ export class ActorSystem implements AsyncDisposable {
   readonly #host: Host;
   readonly #peers: Peers;
   readonly #directory: Directory;
+  readonly #recovery: Recovery | undefined;
   readonly #calls: CallEnvironment;
   readonly #dispatch: Dispatch;
   readonly #makers = new Map<string, HandleMaker>();
@@ -98,6 +100,7 @@ export class ActorSystem implements AsyncDisposable {
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.#peers.watch(address, onEnd);
     const fleet = membership && { membership, watchRemote };
     this.#host = new Host({ node, clock, log, directory: this.#directory, contextOf, ...(fleet && { fleet }) });
+    this.#recovery = membership && this.#newRecovery(membership);
     const deadlines = new Deadlines(clock);
     this.#peers = new Peers(this.#host, ports.transport, new Codec(), revive, deadlines);
     this.#calls = {
@@ -179,13 +182,32 @@ export class ActorSystem implements AsyncDisposable {
 
   #spawnAt(decision: Decision, request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
     if (decision.kind === "unplaceable") {
-      const why = decision.rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
-      throw runtimeError("Unplaceable", `no node for ${request.type}: ${why}`, {
+      throw runtimeError("Unplaceable", `no node for ${request.type}: ${unplaceable(decision)}`, {
         data: { rejected: decision.rejected },
       });
     }
     if (decision.node === this.node) return this.#host.spawn(request, parent);
     return this.#spawnOn(decision.node, request);
+  }
+
+  #newRecovery(membership: Membership): Recovery {
+    return new Recovery({
+      membership,
+      directory: this.#directory,
+      clock: this.clock,
+      log: this.#host.log.bind(this.#host),
+      isHere: (address) => this.#host.isHere(address),
+      place: (request) => this.ports.placer.place(request),
+      spawnAt: (node, request) =>
+        node === this.node ? this.#host.spawn(request, undefined) : this.#spawnOn(node, request),
+    });
+  }
+
+  /** Takes no more actors, and moves those that can live elsewhere to other nodes. Part of `close` on a fleet. */
+  async drain(): Promise<void> {
+    await this.#settings.membership?.update({ draining: true });
+    const { holdings } = this.#host;
+    await this.#recovery?.handOver(holdings.movable(), ({ cell }) => holdings.surrender(cell));
   }
 
   #spawnOn(node: string, request: SpawnRequest): Promise<Address> {
@@ -221,6 +243,14 @@ export class ActorSystem implements AsyncDisposable {
     if (located.kind === "unsettled")
       throw runtimeError("Unavailable", `"${name}" cannot be reached: ${located.why}`, { data });
     throw runtimeError("NoSuchActor", `nobody is called "${name}" in namespace "${namespace}"`, { data });
+  }
+
+  /**
+   * Where the actor of a handle that cannot be reached lives now: it may have been moved when its node died. Answers what its callers are
+   * told otherwise: NoSuchActor, or Unavailable while it is being moved.
+   */
+  resolve(address: Address): Promise<Address | WireError> {
+    return this.#directory.resolve(address);
   }
 
   /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */
@@ -266,6 +296,8 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    await this.drain();
+    this.#recovery?.close();
     await this.#host.close(STOP_TIMEOUT_MS);
     await this.#settings.membership?.leave();
     await this.#peers.close();

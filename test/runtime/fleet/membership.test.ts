@@ -98,7 +98,7 @@ describe("membership", () => {
     b.way.mode = "down";
     for (let ms = 0; b.lost.length === 0 && ms <= selfFenceMs; ms += 100) await clock.advance(100);
     expect([b.lost.length, b.membership.isValid, a.events]).toEqual([1, false, []]);
-    expect([b.membership.presence("b-1").kind, names(b.membership.nodes())]).toEqual(["missing", ["a-1"]]);
+    expect(b.membership.presence("b-1").kind).toBe("missing");
     await clock.advance(ttlMs);
     expect(a.events).toEqual(["left b-1 dead"]);
     b.way.mode = "up";
