@@ -73,6 +73,8 @@ export interface SpawnOptions<Args extends readonly unknown[] = readonly unknown
   readonly mailboxMax?: number;
   /** Copy arguments and results inside one process. Turn off only where a profile says so. Default true. */
   readonly copy?: boolean;
+  /** On a fleet: outlive the process that spawned it, and come back on another node when its own dies. Default false. */
+  readonly detached?: boolean;
   /** Node to live on; default: the placer chooses. */
   readonly node?: string;
 }

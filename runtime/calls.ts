@@ -17,6 +17,7 @@ import type { Counts, Outcomes } from "./counts.ts";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
 import { failure, failureOf, raise } from "./failure.ts";
+import type { TaskAttempt } from "./tasks/task.ts";
 import type { Span, Tracing } from "./trace.ts";
 
 /** What a caller may say about one call. */
@@ -219,6 +220,7 @@ export function call(
   method: string,
   args: unknown[],
   options: CallOptions | undefined,
+  attempt?: TaskAttempt,
 ): Promise<unknown> {
   const running = currentRunning();
   const parent = running?.message;
@@ -238,6 +240,7 @@ export function call(
     const chain = parent === undefined ? NO_CHAIN : chainOf(environment, running);
     const message = new Message(method, copies ? copyArgs(args) : args, deadlineMs, chain, pending, undefined);
     message.trace = span === undefined ? parent?.trace : span.context;
+    if (attempt !== undefined) message.attempt = attempt;
     pending.wait(message);
     const why = handOver(environment, receiver, message, address);
     if (why !== undefined) pending.fail(why);
@@ -273,4 +276,25 @@ export function cast(
   const why = handOver(environment, receiver, message, address);
   span?.end(why);
   if (why !== undefined) environment.routes.deadLetter(address, method, why);
+}
+
+/** What is asked of other nodes and is no call of an actor: spawns, stops. */
+export class Questions {
+  readonly #environment: CallEnvironment;
+
+  constructor(environment: CallEnvironment) {
+    this.#environment = environment;
+  }
+
+  /** Resolves to what the sink given to `send` is told. Rejects with that failure, or DeadlineExceeded after `timeoutMs`. */
+  ask(
+    send: (sink: ReplySink, deadlineMs: number) => Cancellable,
+    timeoutMs = this.#environment.callTimeoutMs,
+  ): Promise<unknown> {
+    const { clock, counts } = this.#environment;
+    const deadlineMs = clock.now() + timeoutMs;
+    const pending = new PendingCall(this.#environment, deadlineMs, false, undefined, undefined, counts.questions);
+    pending.wait(send(pending, deadlineMs));
+    return pending.promise;
+  }
 }

@@ -17,6 +17,7 @@ import type { AnyHandle, HandleOf } from "./handle.ts";
 import type { LogLevel } from "./log.ts";
 import type { Random } from "./random.ts";
 import type { ActorSystem, SpawnArgs } from "./system.ts";
+import type { TaskAttempt } from "./tasks/task.ts";
 import type { TraceContext, Tracing } from "./trace.ts";
 
 export interface ActorTimers {
@@ -39,6 +40,8 @@ export interface ActorContext {
    * Undefined when there is none.
    */
   readonly trace: TraceContext | undefined;
+  /** When the message in hand runs a task: its id, and the attempt's number, a fence for effects outside. */
+  readonly attempt: TaskAttempt | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: ActorTimers;
@@ -86,6 +89,9 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     clock,
     random: environment.random,
     timers: timersOf(cell, clock, environment.tracing),
+    get attempt() {
+      return currentRunning()?.message?.attempt;
+    },
     get trace() {
       return currentRunning()?.message?.trace;
     },

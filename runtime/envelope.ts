@@ -8,6 +8,7 @@
 
 import type { Address } from "./address.ts";
 import type { ErrorData } from "./errors.ts";
+import type { TaskAttempt } from "./tasks/task.ts";
 
 /** What an error is while it travels. `cause` is what the actor's own code threw. */
 export interface WireError {
@@ -43,7 +44,7 @@ export interface CallExtras {
   readonly trace?: string;
   readonly traceState?: string;
   /** The task attempt this call runs for. */
-  readonly attempt?: Readonly<Record<string, unknown>>;
+  readonly attempt?: TaskAttempt;
 }
 
 export interface SpawnEnvelope {

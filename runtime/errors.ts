@@ -63,9 +63,18 @@ const RUNTIME_ERRORS = {
   },
   DeadlineExceeded: { retryable: true, remedy: "Give it more time with handle.with({ timeoutMs })." },
   InvalidOption: { retryable: false, remedy: "Correct the option that the message names." },
+  LeaseLost: {
+    retryable: true,
+    remedy:
+      "This node could not renew its lease and gave up what it held; look the name up again, another node may have it.",
+  },
   MailboxFull: { retryable: true, remedy: "Try again after data.retryAfterMs, or spawn with a larger mailboxMax." },
   NameTaken: { retryable: false, remedy: "Use get(name), or spawn with getIfExists: true." },
   NodeLost: { retryable: true, remedy: "Its node left or died; look its name up again, or spawn it anew." },
+  NodeNameTaken: {
+    retryable: false,
+    remedy: "Another live process has this node name; give this one another (name), or stop that one first.",
+  },
   NoSuchActor: { retryable: false, remedy: "It ended, or never was there; spawn it, or look its name up again." },
   NoSuchMethod: { retryable: false, remedy: "Call one of the methods that data.methods lists." },
   NotSendable: { retryable: false, remedy: "Send plain data, Map, Set, Date, bytes or handles; data.path says where." },

@@ -288,14 +288,18 @@ export class Peer implements Receiver, ReplyChannel {
 }
 
 /** What the message carries beyond its arguments; undefined for most. */
-function extrasOf({ trace }: Message): CallExtras | undefined {
-  if (trace === undefined) return undefined;
-  const { traceparent, tracestate } = trace;
-  return { trace: traceparent, ...(tracestate !== undefined && { traceState: tracestate }) };
+function extrasOf({ trace, attempt }: Message): CallExtras | undefined {
+  if (trace === undefined && attempt === undefined) return undefined;
+  return {
+    ...(trace !== undefined && { trace: trace.traceparent }),
+    ...(trace?.tracestate !== undefined && { traceState: trace.tracestate }),
+    ...(attempt !== undefined && { attempt }),
+  };
 }
 
 function withExtras(message: Message, extras: CallExtras | undefined): Message {
   if (extras?.trace !== undefined) message.trace = traceFrom(extras.trace, extras.traceState);
+  if (extras?.attempt !== undefined) message.attempt = extras.attempt;
   return message;
 }
 

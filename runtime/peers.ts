@@ -27,7 +27,12 @@ export interface PeersOptions {
   /** Blobs that all nodes share, for frames too large to send. */
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
+  /** Told when the connection is there again, before anything is sent. */
+  readonly reconnected: () => void;
 }
+
+/** Departed nodes that are remembered: messages for others find out by themselves. */
+const DEPARTED_MAX = 10_000;
 
 /** A peer's watch of an actor here: how to take it back. */
 type Watched = Map<number, () => void>;
@@ -48,10 +53,13 @@ export class Peers implements PeerNode {
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
   readonly #peers = new Map<string, Peer>();
+  /** Node ids are never used again, so what departed stays so. */
+  readonly #departed = new Set<string>();
   readonly #watches = new Map<number, Watch>();
   readonly #watched = new Map<Peer, Watched>();
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
+  readonly #reconnected: () => void;
   #lastWatch = 0;
   #isBroken = false;
 
@@ -64,6 +72,7 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
+    this.#reconnected = options.reconnected;
   }
 
   get isBroken(): boolean {
@@ -79,9 +88,15 @@ export class Peers implements PeerNode {
       },
       restored: () => {
         this.#isBroken = false;
+        this.#reconnected();
         for (const peer of this.#peers.values()) peer.restored();
       },
     });
+  }
+
+  /** The way to a node; undefined when it is known to have departed. */
+  find(node: string): Peer | undefined {
+    return this.#peers.get(node) ?? (this.#departed.has(node) ? undefined : this.at(node));
   }
 
   /** The node with this name, whether it is there or not. */
@@ -277,6 +292,8 @@ export class Peers implements PeerNode {
   /** The node has left or died: whoever waits for it is told. */
   gone(node: string): void {
     const peer = this.#peers.get(node);
+    if (this.#departed.size >= DEPARTED_MAX) this.#departed.clear();
+    this.#departed.add(node);
     if (peer === undefined) return;
     this.#peers.delete(node);
     peer.gone();
@@ -284,6 +301,11 @@ export class Peers implements PeerNode {
     this.#watched.delete(peer);
     const why = failure("NodeLost", `node ${node} left or died`, { node });
     for (const [id, watch] of [...this.#watches]) if (watch.peer === peer) this.#endWatch(id, why);
+  }
+
+  /** A node is there, perhaps again: one that was cut off comes back under its id. */
+  joined(node: string): void {
+    this.#departed.delete(node);
   }
 
   async close(): Promise<void> {

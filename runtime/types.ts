@@ -44,6 +44,14 @@ export class Types {
     return this.#types.get(name) ?? this.#code.typeOf(name);
   }
 
+  /** How a spawn request names a type the process has. Throws UnknownActorType. */
+  own(name: string): TypeRequest {
+    const known = this.typeOf(name);
+    if (known === undefined) throw this.#unknown(name);
+    const code = this.#code.originOf(known);
+    return { type: name, version: known.version, ...(code !== undefined && { code }) };
+  }
+
   /** The types the process has by itself. */
   list(): readonly { readonly type: string; readonly version: string }[] {
     return [...this.#types.values()].map(({ type, version }) => ({ type, version }));

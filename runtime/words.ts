@@ -189,6 +189,12 @@ interface Known {
 
 const NOTHING_MORE: Known = { chain: NO_CHAIN };
 
+function isAttempt(value: unknown): boolean {
+  if (value === undefined) return true;
+  const { id, number } = (value ?? {}) as { id?: unknown; number?: unknown };
+  return typeof id === "string" && isId(number);
+}
+
 const isText = (value: unknown): boolean => value === undefined || typeof value === "string";
 
 /** What a call may carry beyond its arguments, checked; undefined when it is not that. */
@@ -197,7 +203,15 @@ function withExtras(value: unknown): Known | undefined {
   const { chain, credit, ...extras } = value as { chain?: unknown; credit?: unknown } & CallExtras;
   const isChain = chain === undefined || (Array.isArray(chain) && chain.every((link) => typeof link === "string"));
   if (!isChain || !(credit === undefined || isId(credit))) return undefined;
-  if (!(isText(extras.lane) && isText(extras.key) && isText(extras.trace) && isText(extras.traceState)))
+  if (
+    !(
+      isText(extras.lane) &&
+      isText(extras.key) &&
+      isText(extras.trace) &&
+      isText(extras.traceState) &&
+      isAttempt(extras.attempt)
+    )
+  )
     return undefined;
   return {
     chain: (chain as string[] | undefined) ?? NO_CHAIN,

@@ -365,9 +365,10 @@ export class Cell implements Receiver, RunningActor {
     });
   }
 
-  /** Ends the actor now: nothing is waited for, no hook runs. */
-  kill(): void {
-    this.#end("killed", failure("ActorEnded", `${this.label} was killed`));
+  /** Ends the actor now: nothing is waited for, no hook runs. With `why` it has failed, and no restart could mend it. */
+  kill(why?: WireError): void {
+    if (why === undefined) this.#end("killed", failure("ActorEnded", `${this.label} was killed`));
+    else this.#end("failed", why, why);
   }
 
   #end(reason: ActorEnd["reason"], why: WireError, error?: WireError): void {

@@ -7,6 +7,7 @@
 
 import type { WireError } from "../envelope.ts";
 import { errorOf } from "../failure.ts";
+import type { TaskAttempt } from "../tasks/task.ts";
 import type { TraceContext } from "../trace.ts";
 import type { Linked } from "./mailbox.ts";
 
@@ -40,6 +41,8 @@ export class Message implements Linked<Message> {
   cancelled: WireError | undefined = undefined;
   /** What its caller belongs to; once it runs, what it starts belongs to (trace.ts). */
   trace: TraceContext | undefined = undefined;
+  /** Present when it is one attempt of a task. */
+  attempt: TaskAttempt | undefined = undefined;
   /** Called when credit arrives or the message is cancelled. */
   wake: ((message: Message) => void) | undefined = undefined;
   /** Its number on the way to another node. */

@@ -2,12 +2,12 @@
 
 import { type ActorSystem, type ActorType, type Clock, type NodeRecord, systemClock } from "../../runtime/index.ts";
 import { MemoryBlobs } from "../../runtime/memory/blobs.ts";
-import { MemoryEventLog } from "../../runtime/memory/event-log.ts";
 import { LocalPlacer } from "../../runtime/memory/placer.ts";
-import { MemoryStore } from "../../runtime/memory/store.ts";
+import { memoryPorts } from "../../runtime/memory/ports.ts";
 import { MemoryNetwork } from "../../runtime/memory/transport.ts";
 import { seededRandom } from "../../runtime/random.ts";
 import { ActorSystem as System } from "../../runtime/system.ts";
+import { recordOf } from "./members.ts";
 
 /** Blobs that count their use and outlive one of the systems that share them. */
 export class CountedBlobs extends MemoryBlobs {
@@ -53,7 +53,7 @@ export async function openCodeFleet(options: CodeFleetOptions = {}): Promise<Cod
   const blobs = new CountedBlobs();
   const log: string[] = [];
   const types = actors.map(({ type, version }) => ({ type, version }));
-  const record: NodeRecord = { node: "node", types, allowsCode: allowCode, ...options.record };
+  const record = recordOf("node", { node: "node", types, allowsCode: allowCode, ...options.record });
   const open = (node: string, allowed: boolean) =>
     new System({
       node,
@@ -63,13 +63,11 @@ export async function openCodeFleet(options: CodeFleetOptions = {}): Promise<Cod
       callTimeoutMs: 30_000,
       allowCode: allowed,
       recordOf: (wanted) => (wanted === "node" ? record : undefined),
-      ports: {
+      ports: memoryPorts(node, clock, {
         transport: network.join(node),
-        store: new MemoryStore({ clock }),
-        eventLog: new MemoryEventLog({ clock }),
         placer: new LocalPlacer(node, () => [record, { node: "script" }]),
         blobs,
-      },
+      }),
     });
   const script = open("script", false);
   const other = open("other", false);

@@ -119,7 +119,7 @@ describe.skipIf(nats.missing !== undefined)(`a real server (${nats.missing ?? "t
 
 const ask = (connection: Connection) => connection.ask("account", "$JS.API.INFO", EMPTY);
 
-describe.concurrent.skipIf(nats.missing !== undefined)(`a server that goes and comes (${nats.missing ?? "there"})`, () => {
+describe.skipIf(nats.missing !== undefined)(`a server that goes and comes (${nats.missing ?? "there"})`, () => {
   test("fails at once while it is away, and works again after (C2, C4)", async () => {
     await using server = await openNats();
     const connection = await connectNats(server.options);
