@@ -245,6 +245,11 @@ const bounding: Cases<QueueForm> = {
   },
 };
 
-export function queueContract(name: string, make: () => Promise<QueueForm>, skips: Skips = {}): void {
-  runContract(`the WorkQueue contract: ${name}`, { ...putting, ...delivering, ...bounding }, make, skips);
+export function queueContract(
+  name: string,
+  make: () => Promise<QueueForm>,
+  skips: Skips = {},
+  isConcurrent = false,
+): void {
+  runContract(`the WorkQueue contract: ${name}`, { ...putting, ...delivering, ...bounding }, make, skips, isConcurrent);
 }
