@@ -14,6 +14,7 @@ export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaEr
 export type { EventLog } from "./event-log.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
+export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
 export type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
 export type { Store } from "./store.ts";
