@@ -22,6 +22,7 @@ export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaEr
 export type { EventLog } from "./event-log.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
+export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
 export type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
 export type { Ports } from "./ports.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";

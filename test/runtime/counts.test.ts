@@ -78,11 +78,13 @@ describe.each(PLACES)("counts, %s", (place) => {
 
   test("a life after a failure is counted where the actor is", async () => {
     await using stage = await openStage(place);
-    const busy = await stage.spawn(Busy, { restart: { maxRestarts: 2, withinMs: 60_000 }, failOnThrow: true });
+    const busy = await stage.spawn(Busy, { restart: { maxRestarts: 1, withinMs: 60_000 }, failOnThrow: true });
     expect(await codeOf(busy.fails())).toBe("ActorThrew");
     await stage.clock.advance(1_000);
     expect(await busy.one()).toBe(1);
     expect(stage.there.stats()).toMatchObject({ actors: 1, spawned: 1, restarted: 1 });
+    expect(await codeOf(busy.fails())).toBe("ActorThrew");
+    expect(stage.there.stats()).toMatchObject({ actors: 0, spawned: 1, restarted: 1 });
   });
 });
 
