@@ -12,6 +12,7 @@ import { goneFailure } from "./cell/refusal.ts";
 import { RunQueue } from "./cell/run-queue.ts";
 import type { Directive } from "./cell/supervisor.ts";
 import type { Clock } from "./clock.ts";
+import type { ReviveHandle } from "./codec.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { type Claim, type Directory, nameKey, since, UNNAMED } from "./directory.ts";
 import type { ActorEnd, WireError } from "./envelope.ts";
@@ -20,6 +21,7 @@ import { errorOf } from "./failure.ts";
 import { type FleetTies, type Holding, Holdings } from "./holdings.ts";
 import type { LogLevel, LogSink } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
+import type { Store } from "./store.ts";
 
 /** One spawn, decided and checked: what a host needs to make the actor. */
 export interface SpawnRequest {
@@ -43,7 +45,10 @@ export interface HostOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly log: LogSink;
+  readonly store: Store;
   readonly directory: Directory;
+  /** Makes the handles that stored values may hold. */
+  readonly revive: ReviveHandle;
   readonly contextOf: (cell: Cell) => unknown;
   /** Absent when this process is alone. */
   readonly fleet?: FleetTies;
@@ -66,8 +71,8 @@ export class Host implements CellHost {
     this.#options = options;
     this.clock = options.clock;
     this.#queue = new RunQueue(options.clock);
-    const { node, clock, directory, fleet } = options;
-    this.holdings = new Holdings({ node, clock, directory, fleet, log: this.log.bind(this) });
+    const { node, clock, store, directory, revive, fleet } = options;
+    this.holdings = new Holdings({ node, clock, store, directory, revive, fleet, log: this.log.bind(this) });
   }
 
   get size(): number {

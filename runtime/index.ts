@@ -15,6 +15,8 @@ export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
 export type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
+export type { ActorReminders, Reminder, ReminderTime } from "./reminders.ts";
+export type { ActorState } from "./state.ts";
 export type { Store } from "./store.ts";
 export type { Stream } from "./stream.ts";
 export type { ActorSystem, Ports, SystemStats } from "./system.ts";

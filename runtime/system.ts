@@ -98,8 +98,16 @@ export class ActorSystem implements AsyncDisposable {
     this.#directory = new Directory(ports.store, { revive, ...(presence && { presence }) });
     const contextOf = (cell: Cell) => makeContext(cell, clock, this.#contextEnvironment);
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.#peers.watch(address, onEnd);
-    const fleet = membership && { membership, watchRemote };
-    this.#host = new Host({ node, clock, log, directory: this.#directory, contextOf, ...(fleet && { fleet }) });
+    this.#host = new Host({
+      node,
+      clock,
+      log,
+      store: ports.store,
+      directory: this.#directory,
+      revive,
+      contextOf,
+      ...(membership && { fleet: { membership, watchRemote } }),
+    });
     this.#recovery = membership && this.#newRecovery(membership);
     const deadlines = new Deadlines(clock);
     this.#peers = new Peers(this.#host, ports.transport, new Codec(), revive, deadlines);
@@ -296,7 +304,7 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.drain();
+    if (this.#recovery !== undefined) await this.drain();
     this.#recovery?.close();
     await this.#host.close(STOP_TIMEOUT_MS);
     await this.#settings.membership?.leave();
@@ -331,6 +339,7 @@ export class ActorSystem implements AsyncDisposable {
       spawnChild: (parent: Cell, type: ActorType, options: SpawnOptions | undefined) =>
         this.#spawn(parent, type, options),
       handleOf: (address: Address) => this.#handleOf(address),
+      durablesOf: (cell: Cell) => this.#host.holdings.durablesOf(cell),
       log: this.#host.log.bind(this.#host),
     };
   }
