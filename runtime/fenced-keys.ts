@@ -3,7 +3,7 @@
 //
 //     name.<ns>.<name>  (revision = fence)      state.<ns>.<name>      reminder.<ns>.<name>
 //
-// FK1  A write is accepted only while the actor has its name, by the store's own check (ST8): a holder that was paused or cut off
+// FK1  A write is accepted only while the actor has its name, by the store's own check (ST7): a holder that was paused or cut off
 //      writes nothing after another has taken over, however late it wakes up.
 // FK2  A refused write is the end of the actor: it is told LeaseLost, and the actor ends.
 // FK3  Code that a life of the actor left behind may not begin to write (`checkLife`).
@@ -13,7 +13,7 @@ import { currentRunning } from "./cell/running.ts";
 import type { ReviveHandle } from "./codec.ts";
 import type { Claim } from "./directory.ts";
 import { runtimeError } from "./errors.ts";
-import type { Fenced, Store } from "./store.ts";
+import type { FencedWrite, Store } from "./store.ts";
 import { fromStored, toStored } from "./stored-value.ts";
 
 export interface FencedKeysOptions {
@@ -81,7 +81,7 @@ export class FencedKeys {
     if (!isValid()) throw runtimeError("LeaseLost", `${cell.label} may not write: its node has no lease now`);
   }
 
-  #heed({ kind }: Fenced): void {
+  #heed({ kind }: FencedWrite): void {
     if (kind === "written") return;
     const { cell, onFenced } = this.#options;
     onFenced("another holds its name");

@@ -11,7 +11,7 @@ import {
   type Change,
   type Entry,
   type Fence,
-  type Fenced,
+  type FencedWrite,
   type Store,
   TTL_MAX_MS,
   TTL_MIN_MS,
@@ -71,18 +71,14 @@ export class MemoryStore implements Store {
   async create(key: string, value: Uint8Array, options: WriteOptions = {}): Promise<Written> {
     this.#checkWrite(key, value, options);
     if (this.#held.has(key)) return { kind: "conflict", current: this.#current(key) };
-    if (this.#held.size >= this.#keysMax) {
-      throw portError("StorageFull", `the store holds ${this.#keysMax} keys (keysMax)`, {
-        data: { keysMax: this.#keysMax },
-      });
-    }
-    return { kind: "written", revision: this.#put(key, value, options) };
+    this.#checkRoom();
+    return this.#put(key, value, options);
   }
 
   async update(key: string, value: Uint8Array, revision: number, options: WriteOptions = {}): Promise<Written> {
     this.#checkWrite(key, value, options);
     if (this.#held.get(key)?.entry.revision !== revision) return { kind: "conflict", current: this.#current(key) };
-    return { kind: "written", revision: this.#put(key, value, options) };
+    return this.#put(key, value, options);
   }
 
   async delete(key: string, revision: number): Promise<Written> {
@@ -91,15 +87,16 @@ export class MemoryStore implements Store {
     return { kind: "written", revision: this.#remove(key) };
   }
 
-  async putFenced(key: string, value: Uint8Array, fence: Fence): Promise<Fenced> {
-    this.#checkWrite(key, value, {});
-    if (!this.#stands(fence)) return { kind: "fenced" };
-    return { kind: "written", revision: this.#put(key, value, {}) };
+  async putFenced(key: string, value: Uint8Array, fence: Fence, options: WriteOptions = {}): Promise<FencedWrite> {
+    this.#checkWrite(key, value, options);
+    if (!this.#holds(fence)) return { kind: "fenced" };
+    if (!this.#held.has(key)) this.#checkRoom();
+    return this.#put(key, value, options);
   }
 
-  async deleteFenced(key: string, fence: Fence): Promise<Fenced> {
+  async deleteFenced(key: string, fence: Fence): Promise<FencedWrite> {
     this.#check(key);
-    return this.#stands(fence) ? { kind: "written", revision: this.#remove(key) } : { kind: "fenced" };
+    return this.#holds(fence) ? { kind: "written", revision: this.#remove(key) } : { kind: "fenced" };
   }
 
   async *watch(filter: string, signal?: AbortSignal): AsyncGenerator<Change, void, undefined> {
@@ -146,14 +143,14 @@ export class MemoryStore implements Store {
     }
   }
 
-  #put(key: string, value: Uint8Array, options: WriteOptions): number {
+  #put(key: string, value: Uint8Array, options: WriteOptions): FencedWrite & Written {
     this.#held.get(key)?.expiry?.cancel();
     const entry: Entry = { key, value: value.slice(), revision: ++this.#revision };
     const expiry =
       options.ttlMs === undefined ? undefined : this.#clock.schedule(options.ttlMs, () => void this.#remove(key));
     this.#held.set(key, { entry, expiry });
     this.#tell(key, { kind: "put", entry });
-    return entry.revision;
+    return { kind: "written", revision: entry.revision };
   }
 
   #remove(key: string): number {
@@ -179,9 +176,17 @@ export class MemoryStore implements Store {
     }
   }
 
-  #stands(fence: Fence): boolean {
-    this.#check(fence.key);
-    return this.#held.get(fence.key)?.entry.revision === fence.revision;
+  #holds({ key, revision }: Fence): boolean {
+    checkSubject(key);
+    checkWhole("fence.revision", revision, 1);
+    return this.#held.get(key)?.entry.revision === revision;
+  }
+
+  #checkRoom(): void {
+    if (this.#held.size < this.#keysMax) return;
+    throw portError("StorageFull", `the store holds ${this.#keysMax} keys (keysMax)`, {
+      data: { keysMax: this.#keysMax },
+    });
   }
 
   #current(key: string): Entry | undefined {
