@@ -14,8 +14,11 @@ import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import { failureOf } from "./failure.ts";
 import type { AnyHandle, HandleOf } from "./handle.ts";
+import type { Durables } from "./holdings.ts";
 import type { LogLevel } from "./log.ts";
 import type { Random } from "./random.ts";
+import type { ActorReminders } from "./reminders.ts";
+import type { ActorState } from "./state.ts";
 import type { ActorSystem, SpawnArgs } from "./system.ts";
 import type { TaskAttempt } from "./tasks/task.ts";
 import type { TraceContext, Tracing } from "./trace.ts";
@@ -46,6 +49,15 @@ export interface ActorContext {
   readonly random: Random;
   readonly timers: ActorTimers;
   readonly system: ActorSystem;
+  /** Small state that outlives this actor, kept under its name. Named actors only (InvalidOption). */
+  readonly state: ActorState;
+  /** Timers that outlive this actor, kept under its name. Named actors only (InvalidOption). */
+  readonly reminders: ActorReminders;
+  /**
+   * Grows with every new holder of this actor's name, so that what lies outside may refuse an old one: send it along with each effect, and
+   * accept none below the highest seen. Named actors only (InvalidOption).
+   */
+  readonly fence: number;
   /** As `system.spawn`, but the new actor ends with this one and may escalate to it. */
   spawn<Class extends ActorClass>(
     type: ActorType<Class>,
@@ -79,6 +91,7 @@ export interface ContextEnvironment {
   readonly tracing: Tracing | undefined;
   spawnChild(parent: Cell, type: ActorType, options: SpawnArgs<ActorClass>[0]): Promise<AnyHandle>;
   handleOf(address: Address): AnyHandle;
+  durablesOf(cell: Cell): Durables;
   log(level: LogLevel, message: string, data: Readonly<Record<string, unknown>>, cell: Cell): void;
 }
 
@@ -106,6 +119,15 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     },
     get deadlineMs() {
       return currentRunning()?.message?.deadlineMs ?? NEVER;
+    },
+    get state() {
+      return environment.durablesOf(cell).state;
+    },
+    get reminders() {
+      return environment.durablesOf(cell).reminders;
+    },
+    get fence() {
+      return environment.durablesOf(cell).fence;
     },
     async spawn(type, ...[options]) {
       if (isOver(cell)) throw runtimeError("ActorEnded", `this life of ${cell.label} is over and can have no children`);

@@ -26,6 +26,8 @@ export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
 export type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
 export type { Ports } from "./ports.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
+export type { ActorReminders, Reminder, ReminderTime } from "./reminders.ts";
+export type { ActorState } from "./state.ts";
 export type { Store } from "./store.ts";
 export type { Stream } from "./stream.ts";
 export type { ActorSystem } from "./system.ts";

@@ -1,6 +1,6 @@
 // A lease: one store key held by renewing it before its time to live runs out. Membership holds one for each node; all that a node holds
 // on behalf of others (names, foreign actors) stands and falls with it.
-// It does not fence writes: a paused holder learns of its loss only when it runs again. The store refuses its writes (ST8).
+// It does not fence writes: a paused holder learns of its loss only when it runs again. The store refuses its writes (ST7).
 //
 //     now  sent ──────────── self-fence ──── expiry in the store
 //            │◀─ selfFenceMs ──▶│◀─ margin ──▶│   the holder stops before anybody else may begin

@@ -144,13 +144,15 @@ export class ActorSystem implements AsyncDisposable {
   // Parts -------------------------------------------------------------------------------------------------------------------
 
   #newHost(counts: Counts): Host {
-    const { node, clock, log, membership } = this.#settings;
+    const { node, clock, log, membership, ports } = this.#settings;
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.#peers.watch(address, onEnd);
     return new Host({
       node,
       clock,
       log,
+      store: ports.store,
       directory: this.#directory,
+      revive: (address) => this.#handleOf(address),
       types: this.#types,
       counts,
       tracing: this.#tracing,
@@ -399,6 +401,7 @@ export class ActorSystem implements AsyncDisposable {
       spawnChild: (parent: Cell, type: ActorType, options: SpawnOptions | undefined) =>
         this.#spawn(parent, type, options),
       handleOf: (address: Address) => this.#handleOf(address),
+      durablesOf: (cell: Cell) => this.#host.holdings.durablesOf(cell),
       log: this.#host.log.bind(this.#host),
     };
   }

@@ -148,7 +148,8 @@ export class Cell implements Receiver, RunningActor {
       const running = this.#unkept ?? new Running(this);
       this.#unkept = undefined;
       const count = running.run(runSome, this, running, nowMs, max - taken);
-      if (running.message === undefined) this.#unkept = running;
+      // One whose life has just failed in its hands must not be the next life's.
+      if (running.message === undefined && running.incarnation === this.#address.incarnation) this.#unkept = running;
       if (count === 0) return;
       taken += count;
     }

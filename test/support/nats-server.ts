@@ -21,6 +21,8 @@ export function natsMissing(): string | undefined {
 }
 
 export interface TestServer extends NatsServer, AsyncDisposable {
+  /** Where its config and data are. */
+  readonly folder: string;
   /** For connectNats. */
   readonly options: { readonly servers: string; readonly user: string; readonly pass: string };
 }
@@ -32,6 +34,7 @@ export async function openNats(options: Omit<NatsServerOptions, "folder" | "prog
   const folder = join(tmpdir(), `flotilla-nats-${systemRandom.id()}`);
   const server = await startNatsServer({ ...options, folder, program: found.path });
   return Object.assign(server, {
+    folder,
     options: { servers: server.servers, user: server.user, pass: server.pass },
     [Symbol.asyncDispose]: async () => {
       await server.stop();

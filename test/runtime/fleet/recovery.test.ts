@@ -213,6 +213,8 @@ describe("when the owner is gone", () => {
       node: "b-1",
       clock: fleet.clock,
       log: () => {},
+      store: fleet.store,
+      revive: (address) => address,
       directory: new Directory(fleet.store, { presence: (node) => membership.presence(node) }),
       types,
       counts: new Counts(),
