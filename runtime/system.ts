@@ -185,6 +185,7 @@ export class ActorSystem implements AsyncDisposable {
     });
     const decision = isThenable(placed) ? await placed : placed;
     const address = await this.#spawnAt(decision, request, parent);
+    if (parent !== undefined && address.node !== this.node && !detached) this.#tie(parent, address);
     return this.#handleOf(address, type);
   }
 
@@ -196,6 +197,24 @@ export class ActorSystem implements AsyncDisposable {
     }
     if (decision.node === this.node) return this.#host.spawn(request, parent);
     return this.#spawnOn(decision.node, request);
+  }
+
+  /** A child on another node ends with the life that spawned it, as one here does; its own host sees to it when this node dies. */
+  #tie(parent: Cell, child: Address): void {
+    let isOver = parent.isEnded;
+    const stop = () => this.#stop(child, STOP_TIMEOUT_MS).catch(() => {});
+    if (isOver) return void stop();
+    const unwatch = this.#peers.watch(child, () => {
+      isOver = true;
+      tie.cancel();
+    });
+    const tie = parent.life.own({
+      cancel: () => {
+        if (isOver) return;
+        unwatch();
+        void stop();
+      },
+    });
   }
 
   #newRecovery(membership: Membership): Recovery {
