@@ -285,6 +285,11 @@ export class Host implements CellHost {
     };
   }
 
+  /** From now on nothing is made here. */
+  refuseNew(): void {
+    this.#closed = true;
+  }
+
   /** Ends all actors: what they have in hand within `timeoutMs` for all of them together. */
   async close(timeoutMs: number): Promise<void> {
     this.#closed = true;

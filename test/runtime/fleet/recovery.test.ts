@@ -37,7 +37,13 @@ const Parent = defineActor(
   "parent",
   class {
     async spawnAt(node: string): Promise<void> {
-      await actorContext().spawn(Counter, { node });
+      await actorContext().spawn(Counter, { node, name: "child" });
+    }
+    async spawnDetached(node: string): Promise<void> {
+      await actorContext().spawn(Counter, { node, name: "apart", detached: true });
+    }
+    crash(): void {
+      throw new Error("crashed");
     }
   },
 );
@@ -189,15 +195,31 @@ describe("when the owner is gone", () => {
     expect(await codeOf(next.system.get("plain"))).toBe("NoSuchActor");
   });
 
-  test("a child on another node ends with its parent", async () => {
+  test.each(["stops", "is killed", "restarts"])("a child on another node ends when its parent %s", async (how) => {
+    await using fleet = openFleet();
+    const { driver, at } = await openHosts(fleet, "a", "b");
+    const parent = await driver.system.spawn(Parent, { node: "a", restart: RESTART });
+    await parent.spawnAt("b");
+    const child = await driver.system.get("child");
+    expect(countOf(at(1).system)).toBe(1);
+    if (how === "stops") await driver.system.stop(parent);
+    else if (how === "is killed") await driver.system.kill(parent);
+    else parent.cast.crash();
+    await fleet.pass(1_000);
+    expect([nodeOf(child), countOf(at(1).system)]).toEqual(["b-1", 0]);
+  });
+
+  test("a child on another node ends when its parent's node dies, a detached one does not", async () => {
     await using fleet = openFleet();
     const { driver, at } = await openHosts(fleet, "a", "b");
     const parent = await driver.system.spawn(Parent, { node: "a" });
     await parent.spawnAt("b");
+    await parent.spawnDetached("b");
+    expect(countOf(at(1).system)).toBe(2);
+    await at(0).crash();
+    await fleet.pass(ttlMs + 1_000);
     expect(countOf(at(1).system)).toBe(1);
-    await driver.system.stop(parent);
-    await fleet.pass(1_000);
-    expect(countOf(at(1).system)).toBe(0);
+    expect(await (await driver.system.get("apart", Counter)).add()).toBe(1);
   });
 
   test("a request of an owner that is no more makes nothing", async () => {
