@@ -7,7 +7,8 @@
 
 import type { ActorType } from "./actor.ts";
 import { type Address, formatAddress } from "./address.ts";
-import { Cell, type CellHost } from "./cell/cell.ts";
+import { Cell } from "./cell/cell.ts";
+import type { CellHost } from "./cell/cell-host.ts";
 import { goneFailure } from "./cell/refusal.ts";
 import { RunQueue } from "./cell/run-queue.ts";
 import type { Directive } from "./cell/supervisor.ts";
@@ -35,11 +36,13 @@ export interface HostOptions {
   readonly clock: Clock;
   readonly log: LogSink;
   readonly directory: Directory;
+  readonly startTimeoutMs: number;
   readonly contextOf: (cell: Cell) => unknown;
 }
 
 export class Host implements CellHost {
   readonly clock: Clock;
+  readonly startTimeoutMs: number;
   readonly deadLetters = new DeadLetters();
   readonly #options: HostOptions;
   readonly #cells = new Map<string, Cell>();
@@ -52,6 +55,7 @@ export class Host implements CellHost {
   constructor(options: HostOptions) {
     this.#options = options;
     this.clock = options.clock;
+    this.startTimeoutMs = options.startTimeoutMs;
     this.#queue = new RunQueue(options.clock);
   }
 

@@ -14,6 +14,8 @@ export interface SpawnSettings {
   readonly reentrant: boolean;
   readonly mailboxMax: number;
   readonly copy: boolean;
+  /** Absent: the call time-out of the node it lives on. */
+  readonly startTimeoutMs?: number;
 }
 
 const MAX_MS = 2 ** 31 - 1;
@@ -70,6 +72,7 @@ const SPAWN_OPTIONS: ReadonlySet<string> = new Set<keyof SpawnOptions>([
   "reentrant",
   "mailboxMax",
   "copy",
+  "startTimeoutMs",
   "node",
 ]);
 
@@ -105,6 +108,7 @@ export function spawnSettings(options: SpawnOptions | undefined): SpawnSettings 
   if (options === undefined) return DEFAULT_SETTINGS;
   checkNames(options);
   const { concurrency, mailboxMax, escalate, failOnThrow, reentrant, copy } = { ...DEFAULT_SETTINGS, ...options };
+  const { startTimeoutMs } = options;
   return {
     restart: restartPolicy(options.restart),
     escalate: flag("escalate", escalate),
@@ -113,5 +117,6 @@ export function spawnSettings(options: SpawnOptions | undefined): SpawnSettings 
     reentrant: flag("reentrant", reentrant),
     mailboxMax: wholeNumber("mailboxMax", mailboxMax, 1, 10_000_000),
     copy: flag("copy", copy),
+    ...(startTimeoutMs !== undefined && { startTimeoutMs: milliseconds("startTimeoutMs", startTimeoutMs, 1) }),
   };
 }

@@ -89,14 +89,22 @@ export class ActorSystem implements AsyncDisposable {
     this.#settings = settings;
     this.#directory = new Directory(ports.store);
     const contextOf = (cell: Cell) => makeContext(cell, clock, this.#contextEnvironment);
-    this.#host = new Host({ node, clock, log, directory: this.#directory, contextOf });
+    const { callTimeoutMs } = settings;
+    this.#host = new Host({
+      node,
+      clock,
+      log,
+      directory: this.#directory,
+      startTimeoutMs: callTimeoutMs,
+      contextOf,
+    });
     const deadlines = new Deadlines(clock);
     const revive = (address: Address) => this.#handleOf(address);
     this.#peers = new Peers(this.#host, ports.transport, new Codec(), revive, deadlines);
     this.#calls = {
       clock,
       deadlines,
-      callTimeoutMs: settings.callTimeoutMs,
+      callTimeoutMs,
       routes: {
         find: (address) => this.#find(address),
         deadLetter: (address, method, why) => this.#host.deadLetter(address, method, why),

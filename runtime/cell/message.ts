@@ -7,7 +7,7 @@
 
 import type { WireError } from "../envelope.ts";
 import { errorOf } from "../failure.ts";
-import type { Linked } from "./mailbox.ts";
+import type { Lane, Mailable } from "./mailbox.ts";
 
 /** Where a message's answer goes: a caller in this process, or an envelope to another node. */
 export interface ReplySink {
@@ -25,8 +25,11 @@ export interface Cancellable {
 /** No deadline. */
 export const NEVER = Number.POSITIVE_INFINITY;
 
-export class Message implements Linked<Message> {
+export class Message implements Mailable<Message> {
   next: Message | undefined = undefined;
+  lane: Lane = "interactive";
+  /** Messages with one method and one key are one call, made more than once (key-records.ts). */
+  key: string | undefined = undefined;
   readonly method: string;
   readonly args: unknown[];
   readonly deadlineMs: number;
@@ -36,6 +39,8 @@ export class Message implements Linked<Message> {
   readonly sink: ReplySink | undefined;
   /** Chunks that may be sent; undefined when the caller wants one value. */
   credit: number | undefined;
+  /** Whether a chunk has been sent: the message cannot be run again. */
+  hasBegun = false;
   cancelled: WireError | undefined = undefined;
   /** Called when credit arrives or the message is cancelled. */
   wake: (() => void) | undefined = undefined;
