@@ -8,6 +8,7 @@ import type { ActorClass, ActorType } from "./actor.ts";
 import { RESERVED } from "./actor.ts";
 import { ADDRESS, type Address, formatAddress, PLAIN } from "./address.ts";
 import type { CallOptions } from "./calls.ts";
+import { checkCallOptions } from "./options.ts";
 import type { Stream } from "./stream.ts";
 
 type Reserved = "cast" | "with" | "onStart" | "onStop";
@@ -38,7 +39,7 @@ type Casts<Instance> = {
 export type HandleOf<Instance> = Calls<Instance> &
   AsyncDisposable & {
     readonly [ADDRESS]: Address;
-    /** The same actor with other call options: a time-out, a signal that gives the call up. */
+    /** The same actor with other call options: a time-out, a signal, a priority, a key, retries. Throws InvalidOption. */
     with(options: CallOptions): HandleOf<Instance>;
     /** The same methods with no answer wanted. */
     readonly cast: Casts<Instance>;
@@ -110,6 +111,7 @@ export function handleMaker(dispatch: Dispatch, type: ActorType<ActorClass> | un
     };
   }
   proto.with = function (this: Held, options: CallOptions) {
+    checkCallOptions(options);
     return make(proto, this[ADDRESS], { ...this[OPTIONS], ...options });
   };
   Object.defineProperty(proto, "cast", {

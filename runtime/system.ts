@@ -102,7 +102,9 @@ export class ActorSystem implements AsyncDisposable {
     const revive = (address: Address) => this.#handleOf(address);
     this.#peers = new Peers(this.#host, ports.transport, new Codec(), revive, deadlines);
     this.#calls = {
+      node,
       clock,
+      random: settings.random,
       deadlines,
       callTimeoutMs,
       routes: {
@@ -182,8 +184,10 @@ export class ActorSystem implements AsyncDisposable {
       });
     }
     if (decision.node === this.node) return this.#host.spawn(request, parent);
-    return this.#ask((pending, deadlineMs) =>
-      this.#peers.spawn(decision.node, request, deadlineMs, pending),
+    const { startTimeoutMs = 0 } = request.settings;
+    return this.#ask(
+      (pending, deadlineMs) => this.#peers.spawn(decision.node, request, deadlineMs, pending),
+      startTimeoutMs + this.#settings.callTimeoutMs,
     ) as Promise<Address>;
   }
 

@@ -137,7 +137,7 @@ export class Cell implements Receiver, RunningActor, Owner {
       const running = this.#unkept ?? new Running(this);
       this.#unkept = undefined;
       const count = running.run(runSome, this, running, nowMs, max - taken);
-      if (running.message === undefined) this.#unkept = running;
+      if (running.message === undefined && running.incarnation === this.#address.incarnation) this.#unkept = running;
       if (count === 0) return;
       taken += count;
     }
