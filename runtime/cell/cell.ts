@@ -273,8 +273,9 @@ export class Cell implements Receiver, RunningActor, Owner {
 
   #started(started: Started, incarnation: number): WireError | undefined {
     // A kill, a stop or a failure may have come while onStart was waiting.
-    if (this.#state !== "starting" || this.#address.incarnation !== incarnation) return undefined;
-    if (started.kind === "failed") return started.why;
+    const isCurrent = this.#state === "starting" && this.#address.incarnation === incarnation;
+    if (started.kind === "failed") return isCurrent || this.isEnded ? started.why : undefined;
+    if (!isCurrent) return undefined;
     this.#instance = started.instance;
     this.#state = "running";
     this.resume();
