@@ -23,13 +23,16 @@ type Answer<Result> = [Result] extends [never]
     ? Stream<Chunk>
     : Promise<Awaited<Result>>;
 
-type MethodNames<Instance> = {
+/** Names of the methods that can be called. */
+export type MethodNames<Instance> = {
   [Name in keyof Instance]: Instance[Name] extends (...args: never[]) => unknown ? Exclude<Name, Reserved> : never;
 }[keyof Instance];
 
-type Calls<Instance> = { readonly [Name in MethodNames<Instance>]: Remote<Instance[Name]> };
+/** The methods as they are called. */
+export type Calls<Instance> = { readonly [Name in MethodNames<Instance>]: Remote<Instance[Name]> };
 
-type Casts<Instance> = {
+/** The methods with no answer wanted. */
+export type Casts<Instance> = {
   readonly [Name in MethodNames<Instance>]: Instance[Name] extends (...args: infer Args) => unknown
     ? (...args: Args) => void
     : never;

@@ -33,14 +33,14 @@ const DEFAULT_SETTINGS: SpawnSettings = {
   copy: true,
 };
 
-function refuse(option: string, expected: string, got: unknown): never {
+export function refuse(option: string, expected: string, got: unknown): never {
   const shown = typeof got === "string" ? `"${got}"` : String(got);
   throw runtimeError("InvalidOption", `option ${option}: expected ${expected}, got ${shown}`, {
     data: { option, expected },
   });
 }
 
-function wholeNumber(option: string, value: number, min: number, max: number): number {
+export function wholeNumber(option: string, value: number, min: number, max: number): number {
   if (!Number.isInteger(value) || value < min || value > max)
     refuse(option, `a whole number from ${min} to ${max}`, value);
   return value;

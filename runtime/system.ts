@@ -26,6 +26,8 @@ import type { LogSink } from "./log.ts";
 import { milliseconds, spawnSettings } from "./options.ts";
 import { Peers } from "./peers.ts";
 import type { Decision, Placer } from "./placer.ts";
+import { openPool, type Pool } from "./pool/pool.ts";
+import type { PoolArgs, PoolOptions } from "./pool/pool-options.ts";
 import type { Random } from "./random.ts";
 import type { Store } from "./store.ts";
 import { PendingStream } from "./stream.ts";
@@ -149,6 +151,27 @@ export class ActorSystem implements AsyncDisposable {
     ...[options]: SpawnArgs<Class>
   ): Promise<HandleOf<InstanceType<Class>>> {
     return this.#spawn(undefined, type, options as SpawnOptions | undefined) as Promise<HandleOf<InstanceType<Class>>>;
+  }
+
+  /**
+   * Spawns `size` actors of one type and resolves to the pool of them. It belongs to whoever opened it: `await using`, or `close`.
+   * Throws InvalidOption and whatever `spawn` throws.
+   */
+  async pool<Class extends ActorClass>(
+    type: ActorType<Class>,
+    options: PoolArgs<Class>,
+  ): Promise<Pool<InstanceType<Class>>> {
+    const { size: _, strategy: __, ...own } = options as PoolOptions;
+    // Replacements are made much later: what the caller does to its own arguments meanwhile must not show.
+    const args = own.copy === false ? (own.args ?? []) : copyArgs([...(own.args ?? [])]);
+    const environment = {
+      clock: this.clock,
+      callTimeoutMs: this.#settings.callTimeoutMs,
+      dispatch: this.#dispatch,
+      spawn: () => this.#spawn(undefined, type, { ...own, args }),
+      watch: (handle: AnyHandle, onEnd: () => void) => this.watch(handle, onEnd),
+    };
+    return (await openPool(environment, type, options)) as Pool<InstanceType<Class>>;
   }
 
   async #spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
