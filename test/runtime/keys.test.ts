@@ -17,6 +17,7 @@ const Bank = defineActor(
   "bank",
   class {
     readonly #runs: string[] = [];
+    #isOpen = false;
     readonly #accounts = { total: 0 };
 
     pay(amount: number): { total: number } {
@@ -49,6 +50,18 @@ const Bank = defineActor(
     async self(): Promise<string> {
       type Self = { with(options: object): { self(): Promise<string> } };
       return (actorContext().self as unknown as Self).with({ key: "self" }).self();
+    }
+
+    later(): string {
+      this.#runs.push("later");
+      if (this.#isOpen) return "done";
+      actorContext().stash();
+      return "dropped";
+    }
+
+    open(): void {
+      this.#isOpen = true;
+      actorContext().unstashAll();
     }
 
     async *stream(): AsyncGenerator<number> {
@@ -152,6 +165,16 @@ describe("keys, same node", () => {
     await settleFrames();
     await stage.here.kill(bank);
     expect(await Promise.all(ended)).toEqual(["ActorEnded", "ActorEnded"]);
+  });
+
+  test("a stashed call has no outcome yet", async () => {
+    await using stage = await openStage("same node");
+    const bank = await stage.spawn(Bank);
+    const waiting = [bank.with({ key: "k" }).later(), bank.with({ key: "k" }).later()];
+    await settleFrames();
+    await bank.open();
+    expect(await Promise.all(waiting)).toEqual(["done", "done"]);
+    expect(await bank.runs()).toEqual(["later", "later", "later"]);
   });
 
   test("kept are the last 1,000, for ten minutes", async () => {

@@ -92,6 +92,33 @@ test("killing an actor that is starting ends its spawn", async () => {
   expect((await spawned).code).toBe("ActorStartFailed");
 });
 
+test("a start that has been given up does not disturb the life after it", async () => {
+  await using stage = await openStage("same node");
+  const state = { starts: 0, reject: (_: Error) => {} };
+  const Phoenix = defineActor(
+    "phoenix",
+    class {
+      async onStart(): Promise<void> {
+        if (++state.starts > 1) return;
+        actorContext().fail(new Error("again"));
+        await new Promise<void>((_, reject) => {
+          state.reject = reject;
+        });
+      }
+      hi(): string {
+        return "hi";
+      }
+    },
+  );
+  const backoff = { firstMs: 1, factor: 1, maxMs: 1 };
+  const spawned = stage.spawn(Phoenix, { restart: { maxRestarts: 1, withinMs: 60_000, backoff } });
+  await settleFrames();
+  await stage.clock.advance(10);
+  state.reject(new Error("too late"));
+  expect(await (await spawned).hi()).toBe("hi");
+  expect(state.starts).toBe(2);
+});
+
 test("a time that is none is refused", async () => {
   await using stage = await openStage("same node");
   for (const startTimeoutMs of [0, -1, Number.NaN])

@@ -33,8 +33,8 @@ function workType(seen: Seen) {
         seen.most = Math.max(seen.most, ++seen.now);
         try {
           await sleep(clock, ms, signal);
-          if (count <= fails) throw new RangeError(`${name} is no good`);
           if (count <= kills) fail(new Error(`${name} is deadly`));
+          if (count <= fails) throw new RangeError(`${name} is no good`);
           return name;
         } catch (error) {
           if (signal.aborted) seen.cancelled.push(name);
@@ -133,27 +133,36 @@ describe.each(PLACES)("a map, %s", (place) => {
       enumerable: true,
       get: () => (asked++ === 0 ? slow.ms : 50),
     });
-    const mapped = work.pool.map("run", [item], { hedgeAfterMs: 100 });
-    await work.clock.advance(200);
-    expect(await mapped).toEqual(["slow"]);
-    expect(work.seen.runs).toEqual(["slow", "slow"]);
-    expect(work.seen.byMember.size).toBe(2);
-    await settleFrames();
+    const mapped = work.pool.mapUnordered("run", [item, { ms: 90 }, { ms: 90 }, { ms: 90 }], { hedgeAfterMs: 100 });
+    const first = mapped.next();
+    await work.clock.advance(95);
+    expect((await first).value).toEqual({ index: 1, value: "90" });
+    const rest = Array.fromAsync(mapped);
+    // The second copy is asked for at 100 ms and waits for an item there that began at 90: it ends at 230.
+    await work.clock.advance(160);
     expect(work.seen.cancelled).toEqual(["slow"]);
+    expect(work.seen.now).toBe(1);
+    await work.clock.advance(200);
+    expect((await rest).map(({ index }) => index).sort()).toEqual([0, 2, 3]);
+    expect(work.seen.runs.filter((run) => run === "slow")).toHaveLength(2);
     const quick = work.pool.map("run", items(10, 20, 30), { hedgeAfterMs: 100 });
     await work.clock.advance(200);
     expect(await quick).toEqual(["10", "20", "30"]);
-    expect(work.seen.runs.length).toBe(5);
+    expect(work.seen.runs.length).toBe(8);
   });
 
   test("a hedged item fails only when all its copies have, with what its method threw", async () => {
     await using work = await openWork(place, { size: 2 });
     const bad = caught(work.pool.map("run", [{ ms: 150, name: "bad", fails: 9 }], { hedgeAfterMs: 100 }));
+    const both = [{ ms: 150, name: "both", kills: 1, fails: 9 }];
     const half = work.pool.map("run", [{ ms: 150, name: "half", fails: 1 }], { hedgeAfterMs: 100 });
     await work.clock.advance(1_000);
     expect((await bad).code).toBe("ActorThrew");
     expect(await half).toEqual(["half"]);
-    expect(work.seen.runs.filter((run) => run === "bad")).toHaveLength(2);
+    const lost = caught(work.pool.map("run", both, { hedgeAfterMs: 100 }));
+    await work.clock.advance(1_000);
+    expect((await lost).code).toBe("ActorThrew");
+    for (const name of ["bad", "both"]) expect(work.seen.runs.filter((run) => run === name)).toHaveLength(2);
   });
 
   test("the item of a lost member is done elsewhere, once; the member is replaced", async () => {

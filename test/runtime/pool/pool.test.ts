@@ -174,6 +174,31 @@ test("a pool one of whose members cannot be started is not opened, and leaves no
   expect(stage.here.stats().actors).toBe(0);
 });
 
+test("a pool that closes while a member is being replaced ends the replacement as well", async () => {
+  await using stage = await openStage("same node");
+  const state = { starts: 0, finish: () => {} };
+  const Slow = defineActor(
+    "slow",
+    class Slow {
+      async onStart(): Promise<void> {
+        if (++state.starts === 1) return;
+        await new Promise<void>((resolve) => {
+          state.finish = resolve;
+        });
+      }
+    },
+  );
+  const pool = await stage.here.pool(Slow, { size: 1 });
+  await stage.here.kill(pool.members[0] as never);
+  await settleFrames();
+  expect([state.starts, stage.here.stats().actors]).toEqual([2, 1]);
+  const closing = pool.close();
+  await settleFrames();
+  state.finish();
+  await closing;
+  expect(stage.here.stats().actors).toBe(0);
+});
+
 test("options that are none are refused; a pool cannot be sent", async () => {
   await using stage = await openStage("same node");
   for (const size of [0, -1, 1.5, 10_001])
