@@ -79,6 +79,7 @@ export class Assembly {
   readonly #deadlines: Deadlines;
   readonly #tracing: Tracing | undefined;
   readonly #makers = new Map<string, HandleMaker>();
+  #started = false;
   #closing: Promise<void> | undefined;
 
   constructor(settings: SystemSettings, system: ActorSystem) {
@@ -253,18 +254,23 @@ export class Assembly {
   }
 
   /** Makes a type known here and to the other nodes, and runs its tasks when this node runs any. */
-  async register(type: ActorType): Promise<void> {
-    const { membership, servesTasks = true } = this.#settings;
+  register(type: ActorType): void {
     this.types.register(type);
-    membership?.knows(type);
-    if (servesTasks) await this.tasks.serve(type.type);
+    this.#settings.membership?.knows(type);
+    if (this.#started) this.#serve(type.type);
+  }
+
+  #serve(type: string): void {
+    if (this.#settings.servesTasks === false) return;
+    this.tasks.serve(type).catch((error: unknown) => {
+      this.host.log("error", `tasks of type ${type} are not taken here`, { error: String(error) });
+    });
   }
 
   async stop(address: Address, timeoutMs: number): Promise<void> {
     if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
     // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    const inAllMs = 2 * timeoutMs + this.#settings.callTimeoutMs;
-    await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), inAllMs);
+    await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), 2 * timeoutMs);
   }
 
   async kill(address: Address): Promise<void> {
@@ -282,6 +288,8 @@ export class Assembly {
   async start(): Promise<void> {
     await this.peers.listen();
     await this.#settings.membership?.join();
+    this.#started = true;
+    for (const { type } of this.types.list()) this.#serve(type);
   }
 
   async drain(): Promise<void> {

@@ -79,8 +79,8 @@ export async function connect(options: ConnectOptions = {}): Promise<ActorSystem
   const settings = servers === undefined ? alone(common, options) : await member({ ...common, servers, name }, options);
   const system = new ActorSystem(settings);
   try {
+    for (const type of options.actors ?? []) system.register(type);
     await system.listen();
-    for (const type of options.actors ?? []) await system.register(type);
   } catch (error) {
     await system.close().catch(() => {});
     throw error;

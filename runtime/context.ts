@@ -7,7 +7,7 @@
 import type { ActorClass, ActorType } from "./actor.ts";
 import type { Address } from "./address.ts";
 import type { Cell } from "./cell/cell.ts";
-import { NEVER } from "./cell/message.ts";
+import { Callback, NEVER } from "./cell/message.ts";
 import { currentRunning } from "./cell/running.ts";
 import type { Clock, Timer } from "./clock.ts";
 import type { ActorEnd } from "./envelope.ts";
@@ -67,6 +67,14 @@ export interface ActorContext {
   watch(handle: AnyHandle, onEnd: (end: ActorEnd) => unknown): Timer;
   /** Gives up this life: the supervisor decides what follows. */
   fail(error: unknown): void;
+  /**
+   * Puts the message in hand aside, unanswered, once its method has returned; what it returns is dropped, what it throws is not. It keeps
+   * its place in the mailbox's bound (its caller gets MailboxFull when there is none), its deadline and its cancel, and waits until
+   * `unstashAll` or a restart. Throws InvalidOption outside a message, in a timer or watch, and in a stream that has sent a chunk.
+   */
+  stash(): void;
+  /** Puts what is stashed back into the mailbox, before all that waits there, in the order in which it was stashed. */
+  unstashAll(): void;
   log(level: LogLevel, message: string, data?: Readonly<Record<string, unknown>>): void;
 }
 
@@ -147,8 +155,23 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     fail: (error) => {
       if (!isOver(cell)) cell.fail(failureOf(error, cell.type.type));
     },
+    stash: () => stash(cell),
+    unstashAll() {
+      if (!isOver(cell)) cell.aside.unstashAll();
+    },
     log: (level, message, data = {}) => environment.log(level, message, data, cell),
   };
+}
+
+function stash(cell: Cell): void {
+  const running = currentRunning();
+  const message = running?.actor === cell ? running.message : undefined;
+  if (message === undefined || message instanceof Callback || message.hasBegun)
+    throw runtimeError(
+      "InvalidOption",
+      "stash() works only inside a call, a cast or a stream that has sent nothing yet",
+    );
+  if (!isOver(cell)) cell.aside.stash(message);
 }
 
 const NOTHING: Timer = { cancel() {} };

@@ -7,7 +7,8 @@
 
 import type { ActorType } from "./actor.ts";
 import { type Address, formatAddress } from "./address.ts";
-import { Cell, type CellHost } from "./cell/cell.ts";
+import { Cell } from "./cell/cell.ts";
+import type { CellHost } from "./cell/cell-host.ts";
 import { goneFailure } from "./cell/refusal.ts";
 import { RunQueue } from "./cell/run-queue.ts";
 import type { Directive } from "./cell/supervisor.ts";
@@ -55,6 +56,7 @@ export interface HostOptions {
   readonly types: Types;
   /** Makes the handles that stored values may hold. */
   readonly revive: ReviveHandle;
+  readonly startTimeoutMs: number;
   readonly contextOf: (cell: Cell) => unknown;
   /** Absent when this process is alone. */
   readonly fleet?: FleetTies;
@@ -62,6 +64,7 @@ export interface HostOptions {
 
 export class Host implements CellHost {
   readonly clock: Clock;
+  readonly startTimeoutMs: number;
   readonly deadLetters = new DeadLetters();
   readonly #options: HostOptions;
   readonly #cells = new Map<string, Cell>();
@@ -75,6 +78,7 @@ export class Host implements CellHost {
   constructor(options: HostOptions) {
     this.#options = options;
     this.clock = options.clock;
+    this.startTimeoutMs = options.startTimeoutMs;
     this.#queue = new RunQueue(options.clock);
     const { node, clock, store, directory, revive, fleet } = options;
     this.holdings = new Holdings({ node, clock, store, directory, revive, fleet, log: this.log.bind(this) });

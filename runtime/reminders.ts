@@ -11,7 +11,7 @@
 
 import type { Cell } from "./cell/cell.ts";
 import { Message, NEVER, type ReplySink } from "./cell/message.ts";
-import { noMethodFailure, wrongKindFailure } from "./cell/refusal.ts";
+import { unfitFailure } from "./cell/refusal.ts";
 import type { Clock, Timer } from "./clock.ts";
 import { copyArgs } from "./copy.ts";
 import type { WireError } from "./envelope.ts";
@@ -120,9 +120,7 @@ export class Reminders implements ActorReminders {
 
   #checkMethod(name: string): void {
     const { type } = this.#cell;
-    const method = type.methods.get(name);
-    if (method === undefined) throw errorOf(noMethodFailure(`${type.type}.${name}`, type));
-    if (method.streams) throw errorOf(wrongKindFailure(`${type.type}.${name}`, false));
+    if (type.methods.get(name)?.streams !== false) throw errorOf(unfitFailure(type, name, false));
   }
 
   #load(): Promise<void> {

@@ -75,7 +75,12 @@ export class Spawner {
   spawnAt(node: string, request: SpawnRequest): Address | Promise<Address> {
     const { host, peers, questions } = this.#options;
     if (node === this.#options.node) return host.spawn(request, undefined);
-    return questions.ask((sink, deadlineMs) => peers.spawn(node, request, deadlineMs, sink)) as Promise<Address>;
+    // Starting has a bound of its own, which the node keeps; the way there and back has the call's.
+    const { startTimeoutMs } = request.settings;
+    return questions.ask(
+      (sink, deadlineMs) => peers.spawn(node, request, deadlineMs, sink),
+      startTimeoutMs,
+    ) as Promise<Address>;
   }
 
   #request(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): SpawnRequest {

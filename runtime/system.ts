@@ -10,6 +10,7 @@ import { ADDRESS } from "./address.ts";
 import { Assembly, STOP_TIMEOUT_MS, type SystemSettings } from "./assembly.ts";
 import type { Clock } from "./clock.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
+import { copyArgs } from "./copy.ts";
 import type { SystemStats } from "./counts.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import { nameKey } from "./directory.ts";
@@ -18,6 +19,8 @@ import { runtimeError } from "./errors.ts";
 import type { AnyHandle, HandleOf } from "./handle.ts";
 import { milliseconds } from "./options.ts";
 import type { NodeRecord } from "./placer.ts";
+import { openPool, type Pool } from "./pool/pool.ts";
+import type { PoolArgs, PoolOptions } from "./pool/pool-options.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
 import type { TaskDeadLetters } from "./tasks/dead-letters.ts";
 import type { SubmitOptions } from "./tasks/task.ts";
@@ -95,10 +98,10 @@ export class ActorSystem implements AsyncDisposable {
 
   /**
    * Makes `type` known here, so that other nodes may spawn it by name, and runs tasks of it here when this node runs tasks; `spawn` does the
-   * first by itself. Resolves when tasks are taken. Throws InvalidOption for two classes of one name.
+   * first by itself. Throws InvalidOption for two classes of one name.
    */
-  register(type: ActorType): Promise<void> {
-    return this.#parts.register(type);
+  register(type: ActorType): void {
+    this.#parts.register(type);
   }
 
   /**
@@ -130,6 +133,27 @@ export class ActorSystem implements AsyncDisposable {
     if (located.kind === "unsettled")
       throw runtimeError("Unavailable", `"${name}" cannot be reached: ${located.why}`, { data });
     throw runtimeError("NoSuchActor", `nobody is called "${name}" in namespace "${namespace}"`, { data });
+  }
+
+  /**
+   * Spawns `size` actors of one type and resolves to the pool of them. It belongs to whoever opened it: `await using`, or `close`.
+   * Throws InvalidOption and whatever `spawn` throws.
+   */
+  async pool<Class extends ActorClass>(
+    type: ActorType<Class>,
+    options: PoolArgs<Class>,
+  ): Promise<Pool<InstanceType<Class>>> {
+    const { size: _, strategy: __, ...own } = options as PoolOptions;
+    // Replacements are made much later: what the caller does to its own arguments meanwhile must not show.
+    const args = own.copy === false ? (own.args ?? []) : copyArgs([...(own.args ?? [])]);
+    const environment = {
+      clock: this.clock,
+      callTimeoutMs: this.#settings.callTimeoutMs,
+      dispatch: this.#parts.dispatch,
+      spawn: () => this.#parts.spawn(undefined, type, { ...own, args }),
+      watch: (handle: AnyHandle, onEnd: () => void) => this.watch(handle, onEnd),
+    };
+    return (await openPool(environment, type, options)) as Pool<InstanceType<Class>>;
   }
 
   /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */

@@ -241,6 +241,7 @@ describe("when the owner is gone", () => {
       types,
       counts: new Counts(),
       tracing: undefined,
+      startTimeoutMs: 30_000,
       contextOf: () => undefined,
       fleet: { membership, watchRemote: () => () => {} },
     });
