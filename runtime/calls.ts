@@ -13,9 +13,12 @@ import { goneFailure } from "./cell/refusal.ts";
 import { currentRunning, type Running } from "./cell/running.ts";
 import type { Clock } from "./clock.ts";
 import { copy, copyArgs, isSimple } from "./copy.ts";
+import type { Counts, Outcomes } from "./counts.ts";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
 import { failure, failureOf, raise } from "./failure.ts";
+import type { TaskAttempt } from "./tasks/task.ts";
+import type { Span, Tracing } from "./trace.ts";
 
 /** What a caller may say about one call. */
 export interface CallOptions {
@@ -30,7 +33,7 @@ export interface Receiver {
   /** Whether arguments and results are copied on the way; the way to another node encodes them instead. */
   readonly copies: boolean;
   /** Takes the message, or says at once why not. */
-  receive(message: Message): WireError | undefined;
+  receive(message: Message, to: Address): WireError | undefined;
 }
 
 export interface Routes {
@@ -45,6 +48,9 @@ export interface CallEnvironment {
   readonly deadlines: Deadlines;
   readonly routes: Routes;
   readonly callTimeoutMs: number;
+  readonly counts: Counts;
+  /** Undefined when nobody records spans. */
+  readonly tracing: Tracing | undefined;
   nextLink(): number;
 }
 
@@ -58,7 +64,9 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
   bucket: Waiting["bucket"] = undefined;
   before: Waiting | undefined = undefined;
   after: Waiting | undefined = undefined;
+  span: Span | undefined = undefined;
   readonly #deadlines: Deadlines;
+  readonly #outcomes: Outcomes;
   readonly #copies: boolean;
   readonly #parent: Message | undefined;
   readonly #signal: AbortSignal | undefined;
@@ -73,8 +81,11 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
     copies: boolean,
     parent?: Message,
     signal?: AbortSignal,
+    outcomes: Outcomes = environment.counts.calls,
   ) {
     this.deadlineMs = deadlineMs;
+    this.#outcomes = outcomes;
+    outcomes.started++;
     this.#deadlines = environment.deadlines;
     this.#copies = copies;
     this.#parent = parent;
@@ -105,6 +116,8 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
       }
     }
     this.#settle();
+    this.#outcomes.answered++;
+    this.span?.end();
     this.#resolve(sent);
   }
 
@@ -113,6 +126,8 @@ export class PendingCall implements ReplySink, Waiting, Cancellable {
     // Both have the same deadline, and the call may hear of it before the message it was made for.
     if (why.code === "DeadlineExceeded" && this.deadlineMs === this.#parent?.deadlineMs) this.#excuse();
     this.#settle();
+    this.#outcomes.fail(why.code);
+    this.span?.end(why);
     this.#reject(why);
   }
 
@@ -186,6 +201,18 @@ export function whyNot(running: Running | undefined, options: CallOptions | unde
   return running?.message?.cancelled;
 }
 
+/** Hands a message to its actor, or says why not; the refusal is counted. */
+export function handOver(
+  environment: CallEnvironment,
+  receiver: Receiver,
+  message: Message,
+  to: Address,
+): WireError | undefined {
+  const why = receiver.receive(message, to);
+  if (why !== undefined) environment.counts.refused.add(why.code);
+  return why;
+}
+
 /** Sends `method(...args)` to `address` and resolves to the answer. `args` is the caller's to give away. */
 export function call(
   environment: CallEnvironment,
@@ -193,6 +220,7 @@ export function call(
   method: string,
   args: unknown[],
   options: CallOptions | undefined,
+  attempt?: TaskAttempt,
 ): Promise<unknown> {
   const running = currentRunning();
   const parent = running?.message;
@@ -200,6 +228,8 @@ export function call(
   const copies = receiver?.copies ?? false;
   const deadlineMs = deadlineOf(environment, running, options?.timeoutMs ?? environment.callTimeoutMs);
   const pending = new PendingCall(environment, deadlineMs, copies, parent, options?.signal);
+  const span = environment.tracing?.begin("call", address, method);
+  pending.span = span;
   const refused =
     whyNot(running, options) ?? (receiver === undefined ? goneFailure(formatAddress(address)) : undefined);
   if (refused !== undefined || receiver === undefined) {
@@ -209,8 +239,10 @@ export function call(
   try {
     const chain = parent === undefined ? NO_CHAIN : chainOf(environment, running);
     const message = new Message(method, copies ? copyArgs(args) : args, deadlineMs, chain, pending, undefined);
+    message.trace = span === undefined ? parent?.trace : span.context;
+    if (attempt !== undefined) message.attempt = attempt;
     pending.wait(message);
-    const why = receiver.receive(message);
+    const why = handOver(environment, receiver, message, address);
     if (why !== undefined) pending.fail(why);
   } catch (error) {
     pending.fail(failureOf(error, `${address.type}.${method}`));
@@ -226,6 +258,7 @@ export function cast(
   args: unknown[],
   options: CallOptions | undefined,
 ): void {
+  environment.counts.casts++;
   const receiver = environment.routes.find(address);
   const deadlineMs = options?.timeoutMs === undefined ? NEVER : environment.clock.now() + options.timeoutMs;
   if (receiver === undefined)
@@ -238,6 +271,30 @@ export function cast(
     undefined,
     undefined,
   );
-  const why = receiver.receive(message);
+  const span = environment.tracing?.begin("cast", address, method);
+  message.trace = span === undefined ? currentRunning()?.message?.trace : span.context;
+  const why = handOver(environment, receiver, message, address);
+  span?.end(why);
   if (why !== undefined) environment.routes.deadLetter(address, method, why);
+}
+
+/** What is asked of other nodes and is no call of an actor: spawns, stops. */
+export class Questions {
+  readonly #environment: CallEnvironment;
+
+  constructor(environment: CallEnvironment) {
+    this.#environment = environment;
+  }
+
+  /** Resolves to what the sink given to `send` is told. Rejects with that failure, or DeadlineExceeded after `timeoutMs`. */
+  ask(
+    send: (sink: ReplySink, deadlineMs: number) => Cancellable,
+    timeoutMs = this.#environment.callTimeoutMs,
+  ): Promise<unknown> {
+    const { clock, counts } = this.#environment;
+    const deadlineMs = clock.now() + timeoutMs;
+    const pending = new PendingCall(this.#environment, deadlineMs, false, undefined, undefined, counts.questions);
+    pending.wait(send(pending, deadlineMs));
+    return pending.promise;
+  }
 }

@@ -17,6 +17,8 @@ import type { AnyHandle, HandleOf } from "./handle.ts";
 import type { LogLevel } from "./log.ts";
 import type { Random } from "./random.ts";
 import type { ActorSystem, SpawnArgs } from "./system.ts";
+import type { TaskAttempt } from "./tasks/task.ts";
+import type { TraceContext, Tracing } from "./trace.ts";
 
 export interface ActorTimers {
   /** Runs `run` once, `delayMs` from now. */
@@ -33,6 +35,13 @@ export interface ActorContext {
   readonly signal: AbortSignal;
   /** When the message in hand stops mattering, in milliseconds since the epoch; Infinity when never. */
   readonly deadlineMs: number;
+  /**
+   * The trace that the message in hand belongs to, named as HTTP headers are: `fetch(url, { headers: { ...actorContext().trace } })`.
+   * Undefined when there is none.
+   */
+  readonly trace: TraceContext | undefined;
+  /** When the message in hand runs a task: its id, and the attempt's number, a fence for effects outside. */
+  readonly attempt: TaskAttempt | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: ActorTimers;
@@ -67,6 +76,7 @@ const neverAborted = (): AbortSignal => new AbortController().signal;
 export interface ContextEnvironment {
   readonly system: ActorSystem;
   readonly random: Random;
+  readonly tracing: Tracing | undefined;
   spawnChild(parent: Cell, type: ActorType, options: SpawnArgs<ActorClass>[0]): Promise<AnyHandle>;
   handleOf(address: Address): AnyHandle;
   log(level: LogLevel, message: string, data: Readonly<Record<string, unknown>>, cell: Cell): void;
@@ -78,7 +88,13 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     system,
     clock,
     random: environment.random,
-    timers: timersOf(cell, clock),
+    timers: timersOf(cell, clock, environment.tracing),
+    get attempt() {
+      return currentRunning()?.message?.attempt;
+    },
+    get trace() {
+      return currentRunning()?.message?.trace;
+    },
     get address() {
       return cell.address;
     },
@@ -100,7 +116,8 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
       const watch = cell.life.own({
         cancel: system.watch(handle, (end) => {
           watch.cancel();
-          cell.signal("watch", () => onEnd(end));
+          const run = () => onEnd(end);
+          cell.signal("watch", environment.tracing?.apart(run) ?? run);
         }),
       });
       return watch;
@@ -120,9 +137,9 @@ function isOver(cell: Cell): boolean {
   return cell.isEnded || (running?.actor === cell && running.incarnation !== cell.address.incarnation);
 }
 
-function timersOf(cell: Cell, clock: Clock): ActorTimers {
+function timersOf(cell: Cell, clock: Clock, tracing: Tracing | undefined): ActorTimers {
   const after = (delayMs: number, run: () => unknown) =>
-    isOver(cell) ? NOTHING : cell.life.addTimer(clock, delayMs, () => cell.signal("timer", run));
+    isOver(cell) ? NOTHING : cell.life.addTimer(clock, delayMs, () => cell.signal("timer", tracing?.apart(run) ?? run));
   const every = (periodMs: number, run: () => unknown): Timer => {
     let cancelled = false;
     let timer: Timer;

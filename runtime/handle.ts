@@ -9,6 +9,7 @@ import { RESERVED } from "./actor.ts";
 import { ADDRESS, type Address, formatAddress, PLAIN } from "./address.ts";
 import type { CallOptions } from "./calls.ts";
 import type { Stream } from "./stream.ts";
+import type { TaskAttempt } from "./tasks/task.ts";
 
 type Reserved = "cast" | "with" | "onStart" | "onStop";
 
@@ -55,7 +56,13 @@ export interface AnyHandle {
 
 /** What handles do their work with. */
 export interface Dispatch {
-  call(address: Address, method: string, args: unknown[], options: CallOptions | undefined): Promise<unknown>;
+  call(
+    address: Address,
+    method: string,
+    args: unknown[],
+    options: CallOptions | undefined,
+    attempt?: TaskAttempt,
+  ): Promise<unknown>;
   stream(address: Address, method: string, args: unknown[], options: CallOptions | undefined): Stream<unknown>;
   cast(address: Address, method: string, args: unknown[], options: CallOptions | undefined): void;
   stop(address: Address): Promise<void>;

@@ -3,6 +3,7 @@
 
 import type { SpawnOptions } from "./actor.ts";
 import type { Backoff, RestartPolicy } from "./cell/supervisor.ts";
+import { UNNAMED } from "./directory.ts";
 import { runtimeError } from "./errors.ts";
 
 /** How one actor lives, complete: plain data, so it can travel to another node. */
@@ -29,7 +30,7 @@ const DEFAULT_SETTINGS: SpawnSettings = {
   copy: true,
 };
 
-function refuse(option: string, expected: string, got: unknown): never {
+export function refuse(option: string, expected: string, got: unknown): never {
   const shown = typeof got === "string" ? `"${got}"` : String(got);
   throw runtimeError("InvalidOption", `option ${option}: expected ${expected}, got ${shown}`, {
     data: { option, expected },
@@ -53,6 +54,13 @@ function flag(option: string, value: boolean): boolean {
   return value;
 }
 
+/** Part of subjects on the server. */
+export function nodeName(option: string, value: string): string {
+  if (typeof value !== "string" || !/^[A-Za-z0-9_-]{1,64}$/.test(value))
+    refuse(option, "1 to 64 letters, digits, _ and -", value);
+  return value;
+}
+
 export function plainName(option: string, value: string): string {
   if (typeof value !== "string" || value === "" || value.length > 80) refuse(option, "1 to 80 characters", value);
   return value;
@@ -70,6 +78,7 @@ const SPAWN_OPTIONS: ReadonlySet<string> = new Set<keyof SpawnOptions>([
   "reentrant",
   "mailboxMax",
   "copy",
+  "detached",
   "node",
 ]);
 
@@ -83,6 +92,8 @@ function checkNames(options: SpawnOptions): void {
   else if (options.getIfExists || options.namespace !== undefined)
     refuse("name", "a name beside getIfExists or namespace", undefined);
   if (options.namespace !== undefined) plainName("namespace", options.namespace);
+  if (options.namespace === UNNAMED) refuse("namespace", `another than "${UNNAMED}", which is ours`, options.namespace);
+  if (options.detached !== undefined) flag("detached", options.detached);
 }
 
 function restartPolicy(given: SpawnOptions["restart"]): RestartPolicy {

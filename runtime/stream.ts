@@ -9,7 +9,7 @@
 // ST4  The system's call time-out bounds the wait for each chunk; a `timeoutMs` given by the caller bounds the whole stream instead.
 
 import { type Address, formatAddress } from "./address.ts";
-import { type CallEnvironment, type CallOptions, cancelledBy, chainOf, deadlineOf, whyNot } from "./calls.ts";
+import { type CallEnvironment, type CallOptions, cancelledBy, chainOf, deadlineOf, handOver, whyNot } from "./calls.ts";
 import { type Cancellable, Message, NEVER, type ReplySink } from "./cell/message.ts";
 import { goneFailure } from "./cell/refusal.ts";
 import { currentRunning } from "./cell/running.ts";
@@ -17,6 +17,7 @@ import { copy, copyArgs, isSimple } from "./copy.ts";
 import type { Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
 import { failure, failureOf, raise } from "./failure.ts";
+import type { Span } from "./trace.ts";
 
 /** Chunks a producer may send before the reader has taken any. */
 export const WINDOW = 256;
@@ -43,8 +44,11 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
   readonly #options: CallOptions | undefined;
   #message: Message | undefined = undefined;
   #parent: Message | undefined = undefined;
+  #span: Span | undefined = undefined;
   #copies = false;
   #started = false;
+  /** Whether the method was asked for at all. */
+  #begun = false;
   #ended = false;
   #failure: WireError | undefined = undefined;
   #chunks: unknown[] = [];
@@ -95,6 +99,7 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
 
   chunk(value: unknown): void {
     if (this.#ended) return;
+    this.#environment.counts.chunks++;
     let copied = value;
     if (this.#copies && !isSimple(value)) {
       try {
@@ -116,6 +121,7 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
   end(): void {
     if (this.#ended) return;
     this.#finish();
+    if (this.#begun) this.#environment.counts.streams.answered++;
     this.#waiter?.resolve(DONE);
     this.#waiter = undefined;
   }
@@ -131,7 +137,8 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
 
   fail(why: WireError): void {
     if (this.#ended) return;
-    this.#finish();
+    this.#finish(why);
+    this.#environment.counts.streams.fail(why.code);
     if (this.#waiter === undefined) this.#failure = why;
     else this.#waiter.reject(why);
     this.#waiter = undefined;
@@ -160,6 +167,9 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
   #start(): void {
     this.#started = true;
     const environment = this.#environment;
+    this.#begun = true;
+    environment.counts.streams.started++;
+    this.#span = environment.tracing?.begin("stream", this.#address, this.#method);
     const running = currentRunning();
     const receiver = environment.routes.find(this.#address);
     const refused = whyNot(running, this.#options);
@@ -171,13 +181,14 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     try {
       const args = this.#copies ? copyArgs(this.#args) : this.#args;
       this.#message = new Message(this.#method, args, bound, chainOf(environment, running), this, WINDOW);
+      this.#message.trace = this.#span === undefined ? this.#parent?.trace : this.#span.context;
     } catch (error) {
       return this.fail(failureOf(error, this.#method));
     }
     this.#parent?.started(this);
     this.#options?.signal?.addEventListener("abort", this.#aborted);
     try {
-      const why = receiver.receive(this.#message);
+      const why = handOver(environment, receiver, this.#message, this.#address);
       if (why !== undefined) this.fail(why);
     } catch (error) {
       this.fail(failureOf(error, this.#method));
@@ -213,8 +224,9 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
 
   readonly #aborted = (): void => this.cancel(cancelledBy(this.#options?.signal));
 
-  #finish(): void {
+  #finish(why?: WireError): void {
     this.#ended = true;
+    this.#span?.end(why);
     this.#environment.deadlines.remove(this);
     this.#parent?.finished(this);
     this.#options?.signal?.removeEventListener("abort", this.#aborted);

@@ -98,6 +98,10 @@ export class Cell implements Receiver, RunningActor {
     return formatAddress(this.#address);
   }
 
+  get waiting(): number {
+    return this.#mailbox.length;
+  }
+
   get isEnded(): boolean {
     return this.#state === "ended";
   }
@@ -254,8 +258,6 @@ export class Cell implements Receiver, RunningActor {
     return !this.#free && !this.#inHand.some((held) => !message.isWaitedForBy(held));
   }
 
-  // Refusals ----------------------------------------------------------------------------------------------------------------
-
   #refuse(message: Message, why: WireError): void {
     if (message.sink !== undefined) message.sink.fail(why);
     else if (!(message instanceof Callback)) this.#host.deadLetter(this.#address, message.method, why);
@@ -363,9 +365,10 @@ export class Cell implements Receiver, RunningActor {
     });
   }
 
-  /** Ends the actor now: nothing is waited for, no hook runs. */
-  kill(): void {
-    this.#end("killed", failure("ActorEnded", `${this.label} was killed`));
+  /** Ends the actor now: nothing is waited for, no hook runs. With `why` it has failed, and no restart could mend it. */
+  kill(why?: WireError): void {
+    if (why === undefined) this.#end("killed", failure("ActorEnded", `${this.label} was killed`));
+    else this.#end("failed", why, why);
   }
 
   #end(reason: ActorEnd["reason"], why: WireError, error?: WireError): void {

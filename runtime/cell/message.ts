@@ -7,6 +7,8 @@
 
 import type { WireError } from "../envelope.ts";
 import { errorOf } from "../failure.ts";
+import type { TaskAttempt } from "../tasks/task.ts";
+import type { TraceContext } from "../trace.ts";
 import type { Linked } from "./mailbox.ts";
 
 /** Where a message's answer goes: a caller in this process, or an envelope to another node. */
@@ -37,8 +39,14 @@ export class Message implements Linked<Message> {
   /** Chunks that may be sent; undefined when the caller wants one value. */
   credit: number | undefined;
   cancelled: WireError | undefined = undefined;
+  /** What its caller belongs to; once it runs, what it starts belongs to (trace.ts). */
+  trace: TraceContext | undefined = undefined;
+  /** Present when it is one attempt of a task. */
+  attempt: TaskAttempt | undefined = undefined;
   /** Called when credit arrives or the message is cancelled. */
-  wake: (() => void) | undefined = undefined;
+  wake: ((message: Message) => void) | undefined = undefined;
+  /** Its number on the way to another node. */
+  wireId = 0;
   #link: string | undefined = undefined;
   #controller: AbortController | undefined = undefined;
   #started: Set<Cancellable> | undefined = undefined;
@@ -93,13 +101,13 @@ export class Message implements Linked<Message> {
     this.#controller?.abort(errorOf(failure));
     for (const call of this.#started ?? []) call.cancel(failure);
     this.#started = undefined;
-    this.wake?.();
+    this.wake?.(this);
   }
 
   grant(count: number): void {
     if (this.credit === undefined) return;
     this.credit += count;
-    this.wake?.();
+    this.wake?.(this);
   }
 }
 

@@ -10,8 +10,8 @@
 //
 // In subjects an id is encoded (directory.ts), so it may hold any characters.
 
-import { token } from "../directory.ts";
 import type { LoggedEvent } from "../event-log.ts";
+import { token } from "../token.ts";
 import type { TaskEnvironment } from "./environment.ts";
 import type { Outcome, Packed, TaskFailure, TaskItem, Verdict } from "./task.ts";
 
