@@ -409,17 +409,18 @@ export class ActorSystem implements AsyncDisposable {
    * Accepts `method(...args)` as a durable task of an actor, or of a fresh one of a type made for it on a node that has the type; resolves to
    * the task's id once it cannot be lost any more. Throws as Tasks.submit does.
    */
-  submit(
+  async submit(
     target: ActorType | AnyHandle,
     method: string,
     args: readonly unknown[] = [],
     options?: SubmitOptions,
   ): Promise<string> {
-    if (ADDRESS in target) {
-      const address = target[ADDRESS];
-      return this.tasks.submit({ type: address.type, address }, method, args, options);
-    }
-    return this.tasks.submit({ type: target.type }, method, args, options);
+    const address = ADDRESS in target ? target[ADDRESS] : undefined;
+    if (!(ADDRESS in target)) this.register(target);
+    const type = address?.type ?? (target as ActorType).type;
+    // Learnt since `listen`: a process that is alone has nobody else to run it.
+    if (this.#types.typeOf(type) !== undefined) await this.#serve(type);
+    return this.tasks.submit({ type, ...(address && { address }) }, method, args, options);
   }
 
   /** What the task returned, once it has; rejects with what became of it instead. See Tasks.result. */

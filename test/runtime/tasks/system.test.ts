@@ -58,6 +58,21 @@ async function open(place: (typeof PLACES)[number]) {
   };
 }
 
+test("a process that is alone runs tasks of types that nobody told it of before", async () => {
+  await using system = await connect();
+  expect(await system.result(await system.submit(Counter, "add", [1]))).toBe(1);
+  const Other = defineActor(
+    "other",
+    class {
+      say() {
+        return "hello";
+      }
+    },
+  );
+  const other = await system.spawn(Other);
+  expect(await system.result(await system.submit(other, "say"))).toBe("hello");
+});
+
 describe.each(PLACES)("tasks, %s", (place) => {
   describe.skipIf(place === "a fleet" && nats.missing !== undefined)(nats.missing ?? "with actors", () => {
     test("run in a fresh actor of their type, or in the one they name", async () => {
