@@ -186,14 +186,17 @@ export class ActorSystem implements AsyncDisposable {
    * Accepts `method(...args)` as a durable task of an actor, or of a fresh one of a type made for it on a node that has the type; resolves to
    * the task's id once it cannot be lost any more. Throws as Tasks.submit does (tasks/tasks.ts).
    */
-  submit(
+  async submit(
     target: ActorType | AnyHandle,
     method: string,
     args: readonly unknown[] = [],
     options?: SubmitOptions,
   ): Promise<string> {
     const { tasks } = this.#parts;
-    if (!(ADDRESS in target)) return tasks.submit({ type: target.type }, method, args, options);
+    if (!(ADDRESS in target)) {
+      this.register(target);
+      return tasks.submit({ type: target.type }, method, args, options);
+    }
     const address = target[ADDRESS];
     return tasks.submit({ type: address.type, address }, method, args, options);
   }

@@ -53,6 +53,7 @@ export class Executor {
   readonly #deadLetters: TaskDeadLetters;
   readonly #maxInFlight: number;
   readonly #held: Record<Delivery["lane"], Delivery[]> = { interactive: [], bulk: [] };
+  readonly #types = new Set<string>();
   readonly #taken = new Set<Delivery>();
   readonly #running = new Set<Running>();
   readonly #cancelled = new Set<string>();
@@ -72,8 +73,13 @@ export class Executor {
 
   /** Takes tasks of this type from now on. */
   async add(type: string): Promise<void> {
-    this.#consumption ??= this.#open();
+    if (this.#types.has(type)) return;
+    this.#consumption ??= this.#open().catch((error: unknown) => {
+      this.#consumption = undefined;
+      throw error;
+    });
     await (await this.#consumption).add(tokenOf(type));
+    this.#types.add(type);
   }
 
   async #open(): Promise<Consumption> {

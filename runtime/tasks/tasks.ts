@@ -163,8 +163,8 @@ export class Tasks {
     const wanted = new Set(ids);
     try {
       await this.#within(options, (signal) => {
-        signal.addEventListener("abort", () => enough.reject(signal.reason), { once: true });
-        const left = AbortSignal.any([signal, leave.signal]);
+        signal?.addEventListener("abort", () => enough.reject(signal.reason), { once: true });
+        const left = signal === undefined ? leave.signal : AbortSignal.any([signal, leave.signal]);
         for (const id of wanted) {
           this.#outcomeOf(id, left).then(() => {
             done.add(id);
@@ -181,7 +181,7 @@ export class Tasks {
     return { done: ids.filter((id) => done.has(id)), pending: ids.filter((id) => !done.has(id)) };
   }
 
-  async #outcomeOf(id: string, signal: AbortSignal): Promise<Outcome> {
+  async #outcomeOf(id: string, signal: AbortSignal | undefined): Promise<Outcome> {
     this.#checkOpen();
     checkTaskId(id);
     return this.#waiting.outcome(id, signal);
@@ -218,8 +218,10 @@ export class Tasks {
     await this.#executor.close(timeoutMs);
   }
 
-  /** Bounds a wait by its own options. */
-  async #within<T>({ timeoutMs, signal }: ResultOptions, wait: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Bounds a wait by its own options; without any it gets no signal, which most waits can spare. */
+  async #within<T>(options: ResultOptions, wait: (signal: AbortSignal | undefined) => Promise<T>): Promise<T> {
+    const { timeoutMs, signal } = options;
+    if (timeoutMs === undefined && signal === undefined) return wait(undefined);
     if (timeoutMs !== undefined) checkWhole("timeoutMs", timeoutMs, 0, DELAY_MAX_MS);
     const over = new AbortController();
     const timer =

@@ -58,17 +58,17 @@ export class Waiting {
   }
 
   /** The task's outcome, once it has one. Rejects with TaskUnknown, Closed, and the signal's reason. */
-  async outcome(id: string, signal: AbortSignal): Promise<Outcome> {
-    signal.throwIfAborted();
+  async outcome(id: string, signal: AbortSignal | undefined): Promise<Outcome> {
+    signal?.throwIfAborted();
     await this.#follow();
     const token = tokenOf(id);
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     const waiter: Waiter = { settle: resolve, fail: reject };
     const waiters = this.#waiters.get(token) ?? new Set();
     this.#waiters.set(token, waiters.add(waiter));
-    const aborted = () => reject(signal.reason);
-    signal.addEventListener("abort", aborted, { once: true });
-    if (signal.aborted) aborted();
+    const aborted = () => reject(signal?.reason);
+    signal?.addEventListener("abort", aborted, { once: true });
+    if (signal?.aborted) aborted();
     let expiry: Timer | undefined;
     const arm = (item: Expected | undefined) => {
       if (waiters.has(waiter)) expiry = this.#armExpiry(item);
@@ -80,7 +80,7 @@ export class Waiting {
       return await promise;
     } finally {
       expiry?.cancel();
-      signal.removeEventListener("abort", aborted);
+      signal?.removeEventListener("abort", aborted);
       waiters.delete(waiter);
       if (waiters.size === 0 && this.#waiters.get(token) === waiters) this.#waiters.delete(token);
     }
