@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { actorContext, defineActor, FlotillaError } from "../../runtime/index.ts";
 import { nextAttemptMs } from "../../runtime/retries.ts";
 import { caught, codeOf } from "../support/caught.ts";
-import { openStage, settleFrames } from "../support/places.ts";
+import { openStage, PLACES, settleFrames } from "../support/places.ts";
 
 const Flaky = defineActor(
   "flaky",
@@ -54,9 +54,9 @@ function crasher(crashes: number) {
 const RESTART = { maxRestarts: 10, withinMs: 60_000, backoff: { firstMs: 1, factor: 1, maxMs: 1 } };
 const BACKOFF = { firstMs: 100, factor: 2, maxMs: 1_000 };
 
-describe("retries, same node", () => {
+describe.each(PLACES)("retries without a key, %s", (place) => {
   test("a full mailbox: tried again after what it says, without a key", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const flaky = await stage.spawn(Flaky, { mailboxMax: 1 });
     const blocker = new AbortController();
     const blocked = codeOf(flaky.with({ signal: blocker.signal }).block());
@@ -75,7 +75,7 @@ describe("retries, same node", () => {
   });
 
   test("what the actor's own code threw is not repeated without a key, whatever its code", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const flaky = await stage.spawn(Flaky);
     const retrying = flaky.with({ retries: 5 });
     expect(await codeOf(retrying.work("a", 1, "MailboxFull", true))).toBe("MailboxFull");
@@ -83,7 +83,10 @@ describe("retries, same node", () => {
     expect(await codeOf(retrying.work("c", 1, "Busy", true))).toBe("Busy");
     expect(await flaky.runs()).toEqual(["a", "b", "c"]);
   });
+});
 
+// Keys reach another node once its envelopes carry them; until then these hold in one process.
+describe("retries with a key, same node", () => {
   test("with a key everything retryable is, as often as was said", async () => {
     await using stage = await openStage("same node");
     const flaky = await stage.spawn(Flaky);
