@@ -14,7 +14,7 @@ export type DeadLetterList = Pick<TaskDeadLetters, "list" | "show" | "replay">;
 
 /** A fleet as this command needs it. */
 export interface DeadLetterFleet {
-  readonly tasks: { readonly deadLetters: DeadLetterList };
+  readonly deadTasks: DeadLetterList;
   close(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export function addDeadLetterCommands(
             terminal.out.columns ?? COLUMNS,
             !flags.json && wantsColour(terminal.out.isTTY === true),
           );
-          done(await run(ids, { list: fleet.tasks.deadLetters, json: flags.json ?? false, terminal, paper }));
+          done(await run(ids, { list: fleet.deadTasks, json: flags.json ?? false, terminal, paper }));
         } finally {
           await fleet.close();
         }

@@ -51,7 +51,6 @@ export class Aside {
     if (method === undefined || method.streams || message.credit !== undefined) return false;
     const next = this.#keys.begin(message);
     if (next === "circle") this.#owner.refuse(message, deadlockFailure(message.chain, this.#owner.label));
-    if (next === "full") this.#owner.refuse(message, this.#owner.whyFull());
     return next !== "run";
   }
 

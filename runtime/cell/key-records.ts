@@ -52,10 +52,10 @@ export class KeyRecords {
   }
 
   /**
-   * What becomes of a message whose turn it is: "run" it and call `end`; it is "settled", answered or waiting for another's run; or it
-   * must be refused: it would wait for what waits for it ("circle"), or there is no room to wait ("full").
+   * What becomes of a message that has just been taken: "run" it and call `end`; it is "settled", answered or waiting for another's run;
+   * or it must be refused, because it would wait for what waits for it ("circle").
    */
-  begin(message: Message): "run" | "settled" | "circle" | "full" {
+  begin(message: Message): "run" | "settled" | "circle" {
     const name = nameOf(message);
     const run = this.#runs.get(name);
     if (run === undefined) {
@@ -66,7 +66,9 @@ export class KeyRecords {
     }
     if (message.isWaitedForBy(run.message)) return "circle";
     run.waiting ??= new Shelf(this.#mailbox);
-    return run.waiting.add(message) ? "settled" : "full";
+    // The place it has just left is still free.
+    run.waiting.add(message);
+    return "settled";
   }
 
   /** Ends the run of `message`; those that waited for it are in the mailbox again. */

@@ -1,7 +1,7 @@
 // What an actor has put aside for later: messages it cannot answer in the state it is in (`actorContext().stash()`).
 //
-// ST1  A message is put aside when its method has ended: before that the method still works on it.
-// ST2  One whose method ends after `unstashAll` has called for it goes straight back to the mailbox: it must not miss the call.
+// SA1  A message is put aside when its method has ended: before that the method still works on it.
+// SA2  One whose method ends after `unstashAll` has called for it goes straight back to the mailbox: it must not miss the call.
 
 import type { Mailbox } from "./mailbox.ts";
 import type { Message } from "./message.ts";
@@ -10,7 +10,7 @@ import { Shelf } from "./shelf.ts";
 export class Stash {
   readonly #mailbox: Mailbox<Message>;
   readonly #shelf: Shelf;
-  /** Messages whose method has asked and not ended yet (ST1), and whether all were called back meanwhile (ST2). */
+  /** Messages whose method has asked and not ended yet (SA1), and whether all were called back meanwhile (SA2). */
   readonly #asked = new Map<Message, boolean>();
 
   constructor(mailbox: Mailbox<Message>) {

@@ -2,10 +2,26 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { actorContext, defineActor, FlotillaError } from "../../runtime/index.ts";
+import { actorContext, defineActor, FlotillaError, type Handle } from "../../runtime/index.ts";
 import { nextAttemptMs } from "../../runtime/retries.ts";
 import { caught, codeOf } from "../support/caught.ts";
-import { openStage, settleFrames } from "../support/places.ts";
+import { openStage, PLACES, settleFrames } from "../support/places.ts";
+
+const Patient = defineActor(
+  "patient",
+  class {
+    #asked = 0;
+
+    never(): number {
+      this.#asked++;
+      throw new FlotillaError("Busy", "never", { retryable: true });
+    }
+
+    asked(): number {
+      return this.#asked;
+    }
+  },
+);
 
 const Flaky = defineActor(
   "flaky",
@@ -28,6 +44,11 @@ const Flaky = defineActor(
     async block(): Promise<void> {
       this.#runs.push("block");
       await new Promise<void>((resolve) => actorContext().signal.addEventListener("abort", () => resolve()));
+    }
+
+    /** Asks another one again and again, for as long as somebody wants to know. */
+    async relay(other: Handle<typeof Patient>): Promise<number> {
+      return other.with({ key: "relayed", retries: 1_000, backoff: { firstMs: 100, factor: 1, maxMs: 100 } }).never();
     }
 
     runs(): string[] {
@@ -54,9 +75,9 @@ function crasher(crashes: number) {
 const RESTART = { maxRestarts: 10, withinMs: 60_000, backoff: { firstMs: 1, factor: 1, maxMs: 1 } };
 const BACKOFF = { firstMs: 100, factor: 2, maxMs: 1_000 };
 
-describe("retries, same node", () => {
+describe.each(PLACES)("retries without a key, %s", (place) => {
   test("a full mailbox: tried again after what it says, without a key", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const flaky = await stage.spawn(Flaky, { mailboxMax: 1 });
     const blocker = new AbortController();
     const blocked = codeOf(flaky.with({ signal: blocker.signal }).block());
@@ -75,7 +96,7 @@ describe("retries, same node", () => {
   });
 
   test("what the actor's own code threw is not repeated without a key, whatever its code", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const flaky = await stage.spawn(Flaky);
     const retrying = flaky.with({ retries: 5 });
     expect(await codeOf(retrying.work("a", 1, "MailboxFull", true))).toBe("MailboxFull");
@@ -83,7 +104,10 @@ describe("retries, same node", () => {
     expect(await codeOf(retrying.work("c", 1, "Busy", true))).toBe("Busy");
     expect(await flaky.runs()).toEqual(["a", "b", "c"]);
   });
+});
 
+// Keys reach another node once its envelopes carry them; until then these hold in one process.
+describe("retries with a key, same node", () => {
   test("with a key everything retryable is, as often as was said", async () => {
     await using stage = await openStage("same node");
     const flaky = await stage.spawn(Flaky);
@@ -108,7 +132,21 @@ describe("retries, same node", () => {
     expect(await actor.with({ key: "once" }).work()).toBe(3);
   });
 
-  test("never outlives the deadline, its caller's signal or the message it was made for", async () => {
+  test("ends with the message it was made for", async () => {
+    await using stage = await openStage("same node");
+    const [flaky, patient] = [await stage.spawn(Flaky), await stage.spawn(Patient)];
+    const controller = new AbortController();
+    const relayed = codeOf(flaky.with({ signal: controller.signal }).relay(patient));
+    await stage.clock.advance(500);
+    controller.abort();
+    expect(await relayed).toBe("Cancelled");
+    const asked = await patient.asked();
+    expect(asked).toBeGreaterThan(3);
+    await stage.clock.advance(5_000);
+    expect(await patient.asked()).toBe(asked);
+  });
+
+  test("never outlives the deadline or its caller's signal", async () => {
     await using stage = await openStage("same node");
     const flaky = await stage.spawn(Flaky);
     const controller = new AbortController();
