@@ -6,6 +6,7 @@ import { type Connection, connectNats, SERVER_MIN } from "../../../runtime/nats/
 import { parseServers } from "../../../runtime/nats/credentials.ts";
 import { caught, codeOf } from "../../support/caught.ts";
 import { natsForTests, openNats } from "../../support/nats-server.ts";
+import { pauseProcess } from "../../support/paused-process.ts";
 import { greetAsNats, listenTcp } from "../../support/tcp-listener.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -119,8 +120,9 @@ describe.skipIf(nats.missing !== undefined)(`a real server (${nats.missing ?? "t
 
 const ask = (connection: Connection) => connection.ask("account", "$JS.API.INFO", EMPTY);
 
-describe.concurrent.skipIf(nats.missing !== undefined)(
+describe.skipIf(nats.missing !== undefined)(
   `a server that goes and comes (${nats.missing ?? "there"})`,
+  { concurrent: true },
   () => {
     test("fails at once while it is away, and works again after (C2, C4)", async () => {
       await using server = await openNats();
@@ -145,7 +147,7 @@ describe.concurrent.skipIf(nats.missing !== undefined)(
       await using server = await openNats();
       const connection = await connectNats(server.options);
       // A stopped process takes requests and answers none: they are in hand when it is killed.
-      process.kill(server.pid, "SIGSTOP");
+      await pauseProcess(server.pid);
       const asked = Array.from({ length: 20 }, () => ask(connection));
       const killed = server.kill();
       await killed;
@@ -157,7 +159,7 @@ describe.concurrent.skipIf(nats.missing !== undefined)(
     test("gives up in its own time when it stays away (C3)", async () => {
       await using server = await openNats();
       const connection = await connectNats(server.options);
-      process.kill(server.pid, "SIGSTOP");
+      await pauseProcess(server.pid);
       const startMs = performance.now();
       expect(await codeOf(ask(connection))).toBe("Unavailable");
       expect(performance.now() - startMs).toBeLessThan(7_000);

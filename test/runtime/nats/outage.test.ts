@@ -11,6 +11,7 @@ import { type Change, listEntries, type Store } from "../../../runtime/store.ts"
 import { bytes, text } from "../../contracts/contract.ts";
 import { revisionOf } from "../../contracts/store-form.ts";
 import { natsMissing, openNats, type TestServer } from "../../support/nats-server.ts";
+import { pauseProcess } from "../../support/paused-process.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
 const missing = natsMissing();
@@ -136,7 +137,7 @@ describe.skipIf(missing !== undefined)(`outages (${missing ?? "there is a server
     const { store, log } = await openBoth(connection);
     const fence = { key: "name", revision: revisionOf(await store.create("name", bytes("me"))) };
     // The requests lie in the stopped server's buffers; it answers them all when it goes on, the first to nobody.
-    process.kill(server.pid, "SIGSTOP");
+    await pauseProcess(server.pid);
     const sequenceOf = (appended: Appended) => (appended.kind === "appended" ? appended.sequence : appended);
     const asked = Promise.all([
       log.append("a", bytes("plain")),
