@@ -156,10 +156,9 @@ export class Lease {
   #acknowledged(revision: number, sent: Moment): void {
     this.#revision = revision;
     this.#sent = sent;
-    // The answer may have come after a pause that used up all it says (LE1).
-    if (this.#isFenced) return this.#lose("the answer to its renewal came too late");
     const { clock, random, profile } = this.#options;
     this.#renewIn(profile.renewMs * (1 + JITTER * (2 * random.next() - 1)));
+    // The answer may have come after a pause that used up all it says (LE1): then this is over at once.
     this.#fence?.cancel();
     this.#fence = clock.schedule(profile.selfFenceMs - (clock.monotonic() - sent.monotonicMs), () =>
       this.#lose("it could not be renewed in time"),

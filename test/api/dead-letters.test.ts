@@ -38,7 +38,7 @@ async function deadFleet() {
       (done) => (status = done),
       async ({ servers }) => {
         expect(servers).toBe("nats://127.0.0.1:1");
-        return { tasks, close: async () => {} };
+        return { deadTasks: tasks.deadLetters, close: async () => {} };
       },
     );
     await program.parseAsync(["dead-letters", ...args, "--servers", "nats://127.0.0.1:1"], { from: "user" });

@@ -121,7 +121,7 @@ describe("a lease", () => {
       await fake.advance(ms);
       expect([lease.isValid, lost]).toEqual([false, []]);
       const before = (await store.get("node.a"))?.revision;
-      clock.resume();
+      await clock.resume();
       await fake.advance(0);
       expect([lease.isValid, lost.length]).toEqual([false, 1]);
       expect((await store.get("node.a"))?.revision).toBe(before);
@@ -135,7 +135,7 @@ describe("a lease", () => {
     await lease.acquire();
     clock.pause();
     await fake.advance(selfFenceMs - 100);
-    clock.resume();
+    await clock.resume();
     await fake.advance(ttlMs);
     expect([lease.isValid, lost]).toEqual([true, []]);
   });

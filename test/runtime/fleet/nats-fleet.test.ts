@@ -52,7 +52,7 @@ async function openFleet(): Promise<NatsFleet> {
     },
     async [Symbol.asyncDispose]() {
       for (const { membership, store, connection, clock } of opened) {
-        clock.resume();
+        await clock.resume();
         await membership.leave();
         await store.close();
         await connection.close();
@@ -100,7 +100,7 @@ describe.skipIf(missing !== undefined)(
       const next = await fleet.open("c", { node: "c-2" });
       await next.membership.join();
       expect(a.membership.isValid).toBe(true);
-      c.clock.resume();
+      await c.clock.resume();
       await waitUntil("the old c knows that it lost", () => c.events.some(({ kind }) => kind === "lost"));
       expect(next.membership.isValid).toBe(true);
     });

@@ -135,6 +135,31 @@ describe("when a host dies", () => {
     expect(nodeOf(await driver.system.get("hits", Counter))).toBe(late.system.node);
   });
 
+  test("one that fails to start when it is made again is restarted by its supervisor, not given up", async () => {
+    const starts: string[] = [];
+    const Shy = defineActor(
+      "shy",
+      class {
+        constructor() {
+          starts.push(actorContext().address.node);
+          if (starts.length === 2) throw new Error("not yet");
+        }
+        where(): string {
+          return actorContext().address.node;
+        }
+      },
+    );
+    await using fleet = openFleet();
+    const { driver, at } = await openHosts(fleet, "a", "b");
+    for (const { system } of [driver, at(0), at(1)]) system.register(Shy);
+    await fleet.pass(250);
+    await driver.system.spawn(Shy, { name: "shy", restart: RESTART, node: "a" });
+    await at(0).crash();
+    await fleet.pass(ttlMs + 3_000);
+    expect(await (await driver.system.get("shy", Shy)).where()).toBe("b-1");
+    expect(starts).toEqual(["a-1", "b-1", "b-1"]);
+  });
+
   test("many actors of many dead nodes all come back, each once", async () => {
     await using fleet = openFleet();
     const { driver, at, hosts } = await openHosts(fleet, "a", "b", "c", "d");
@@ -302,7 +327,7 @@ describe("when a host's lease is lost", () => {
     await fleet.pass(ttlMs + 3_000);
     expect(nodeOf(await driver.system.get("hits"))).toBe("b-1");
     expect([countOf(at(0).system), countOf(at(1).system)]).toEqual([1, 1]);
-    at(0).clock.resume();
+    await at(0).clock.resume();
     await fleet.pass(1_000);
     expect([countOf(at(0).system), countOf(at(1).system)]).toEqual([0, 1]);
     expect(nodeOf(await driver.system.get("hits"))).toBe("b-1");

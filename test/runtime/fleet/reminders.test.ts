@@ -191,10 +191,11 @@ describe("a reminder", () => {
     await fleet.add("b", { actors: [Bell] });
     await fleet.pass(ttlMs + 750);
     const bell = await spawn(undefined, { node: "a" });
-    await bell.set("x", { afterMs: 5_000 });
+    // Due before anything that could tell the holder of its loss: it wakes up to this first.
+    await bell.set("x", { afterMs: 1 });
     a.clock.pause();
     await fleet.pass(ttlMs + 4_000);
-    a.clock.resume();
+    await a.clock.resume();
     await fleet.pass(2_000);
     expect(runs.map(({ what, node }) => [what, node])).toEqual([["x", "b-1"]]);
   });

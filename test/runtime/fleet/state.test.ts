@@ -116,7 +116,7 @@ describe("a holder that is over", () => {
     await fleet.pass(ttlMs + 4_000);
     const takeover = accepted.findIndex(({ by }) => by === "b-1");
     expect(takeover).toBeGreaterThan(0);
-    a.clock.resume();
+    await a.clock.resume();
     a.way.mode = "up";
     await fleet.pass(3_000);
     expect(accepted.slice(takeover).filter(({ by }) => by !== "b-1")).toEqual([]);
@@ -139,6 +139,17 @@ describe("a holder that is over", () => {
     await fleet.pass(250);
     expect(ends).toMatchObject([{ reason: "failed", error: { code: "LeaseLost" } }]);
     expect(new TextDecoder().decode((await fleet.store.get(`state${key.slice(4)}`))?.value)).toBe('"mine"');
+  });
+
+  test("writes nothing once its node has no valid lease, although nobody has taken over yet", async () => {
+    await using fleet = openFleet();
+    const { driver, a } = await openWriter(fleet);
+    const keeper = await driver.system.spawn(Keeper, { name: "k", node: "a" });
+    await keeper.write("mine");
+    a.clock.pause();
+    await fleet.pass(LEASE_PROFILES.normal.selfFenceMs);
+    expect(await codeOf(keeper.write("stale"))).toBe("LeaseLost");
+    expect(await keeper.read()).toBe("mine");
   });
 
   test("what one life left behind writes nothing in the next", async () => {
