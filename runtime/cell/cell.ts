@@ -117,8 +117,6 @@ export class Cell implements Receiver, RunningActor, Owner {
     return this.#state === "stopping" || this.#state === "ended";
   }
 
-  // Messages ----------------------------------------------------------------------------------------------------------------
-
   receive(message: Message): WireError | undefined {
     if (this.#leaving) return goneFailure(this.label);
     if (message.chain.length > 0 && !this.settings.reentrant && this.#closesCircle(message))
@@ -362,18 +360,14 @@ export class Cell implements Receiver, RunningActor, Owner {
     this.#end("stopped", why);
   }
 
-  async #runOnStop(): Promise<void> {
-    try {
-      await stopInstance(this.#instance, new Running(this));
-    } catch (error) {
-      this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
-    }
+  #runOnStop(): Promise<void> {
+    const failed = (error: unknown) => this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
+    return stopInstance(this.#instance, new Running(this)).catch(failed);
   }
 
   /** Ends the actor now: nothing is waited for, no hook runs. With `why` it has failed, and no restart could mend it. */
   kill(why?: WireError): void {
-    if (why === undefined) this.#end("killed", failure("ActorEnded", `${this.label} was killed`));
-    else this.#end("failed", why, why);
+    this.#end(why ? "failed" : "killed", why ?? failure("ActorEnded", `${this.label} was killed`), why);
   }
 
   #end(reason: ActorEnd["reason"], why: WireError, error?: WireError): void {

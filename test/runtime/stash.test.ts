@@ -124,6 +124,7 @@ describe.each(PLACES)("the stash, %s", (place) => {
     const called = caught(shop.slowly("tea"));
     await settleFrames();
     const waiting = shop.log();
+    await settleFrames();
     door.release();
     expect((await called).code).toBe("MailboxFull");
     expect(await waiting).toEqual([]);
