@@ -63,8 +63,14 @@ export class Outcomes {
 
   /** The last outcome recorded after `after`. */
   async since(id: string, after: number): Promise<Recorded | undefined> {
-    const event = (await this.#env.results.read(`result.${tokenOf(id)}`, after + 1, READ_MAX)).at(-1);
-    return event && { sequence: event.sequence, outcome: this.read(event) };
+    const subject = `result.${tokenOf(id)}`;
+    const [first] = await this.#env.results.read(subject, after + 1, 1);
+    if (first === undefined) return undefined;
+    const outcome = this.read(first);
+    // Only a failure is followed by anything, so most need no second look.
+    if (outcome.kind !== "failed" && outcome.kind !== "replayed") return { sequence: first.sequence, outcome };
+    const last = (await this.#env.results.read(subject, first.sequence, READ_MAX)).at(-1) ?? first;
+    return { sequence: last.sequence, outcome: this.read(last) };
   }
 
   read(event: LoggedEvent): Outcome {

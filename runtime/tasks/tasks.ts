@@ -23,6 +23,7 @@ import {
   type TaskItem,
   type TaskTarget,
 } from "./task.ts";
+import { Turnstile } from "./turnstile.ts";
 import { unknownTask, Waiting } from "./waiting.ts";
 
 export interface ResultOptions {
@@ -50,6 +51,8 @@ export interface TasksOptions {
 }
 
 const MAX_IN_FLIGHT = 128;
+/** Submissions and looks for outcomes under way at a time. */
+const AT_ONCE_MAX = 512;
 const DELAY_MAX_MS = 2 ** 31 - 1;
 
 export class Tasks {
@@ -58,6 +61,7 @@ export class Tasks {
   readonly #env: TaskEnvironment;
   readonly #outcomes: Outcomes;
   readonly #waiting: Waiting;
+  readonly #turnstile = new Turnstile(AT_ONCE_MAX);
   readonly #executor: Executor;
   #closed = false;
 
@@ -66,7 +70,7 @@ export class Tasks {
     checkWhole("maxInFlight", maxInFlight, 1, 1_000_000);
     this.#env = env;
     this.#outcomes = new Outcomes(env);
-    this.#waiting = new Waiting(env, this.#outcomes);
+    this.#waiting = new Waiting(env, this.#outcomes, this.#turnstile);
     this.deadLetters = new TaskDeadLetters(env, this.#outcomes);
     this.#executor = new Executor(env, this.#outcomes, this.deadLetters, maxInFlight);
   }
@@ -92,14 +96,12 @@ export class Tasks {
     const id = settings.id ?? this.#env.random.id();
     const bytes = this.#env.encode(args, "args");
     const content = contentOf(target, method, bytes);
-    if (settings.id !== undefined && (await this.#isKnown(id, content))) return id;
     const { retries, backoff, lane, deadlineMs } = settings;
-    const item: TaskItem = {
+    const item = {
       id,
       type: target.type,
       ...(target.address !== undefined && { address: target.address }),
       method,
-      args: await this.#outcomes.pack(bytes),
       content,
       retries,
       backoff,
@@ -109,7 +111,10 @@ export class Tasks {
       after: 0,
       attemptsBefore: 0,
     };
-    await this.#put(item);
+    await this.#turnstile.through(async () => {
+      if (settings.id !== undefined && (await this.#isKnown(id, content))) return;
+      await this.#put({ ...item, args: await this.#outcomes.pack(bytes) });
+    });
     return id;
   }
 

@@ -16,6 +16,7 @@ import type { TaskEnvironment } from "./environment.ts";
 import { taskError } from "./errors.ts";
 import { type Outcomes, RESULTS, tokenIn, tokenOf } from "./outcomes.ts";
 import type { Outcome, TaskItem } from "./task.ts";
+import type { Turnstile } from "./turnstile.ts";
 
 /** Tasks of this process that it need not look up (WA3). */
 const EXPECTED_MAX = 100_000;
@@ -33,6 +34,7 @@ type Expected = Pick<TaskItem, "id" | "content" | "after" | "deadlineMs">;
 export class Waiting {
   readonly #env: TaskEnvironment;
   readonly #outcomes: Outcomes;
+  readonly #turnstile: Turnstile;
   readonly #waiters = new Map<string, Set<Waiter>>();
   readonly #expected = new Map<string, Expected>();
   readonly #closing = new AbortController();
@@ -40,7 +42,8 @@ export class Waiting {
   /** Whether every outcome from now on comes by. */
   #isLive = false;
 
-  constructor(env: TaskEnvironment, outcomes: Outcomes) {
+  constructor(env: TaskEnvironment, outcomes: Outcomes, turnstile: Turnstile) {
+    this.#turnstile = turnstile;
     this.#env = env;
     this.#outcomes = outcomes;
   }
@@ -76,7 +79,7 @@ export class Waiting {
     try {
       const expected = this.#expected.get(token);
       if (expected !== undefined) arm(expected);
-      else this.#look(id, waiter).then(arm, reject);
+      else this.#turnstile.through(() => this.#look(id, waiter, waiters)).then(arm, reject);
       return await promise;
     } finally {
       expiry?.cancel();
@@ -92,7 +95,9 @@ export class Waiting {
   }
 
   /** The task in the queue, or its outcome told, or TaskUnknown (WA4). */
-  async #look(id: string, waiter: Waiter): Promise<TaskItem | undefined> {
+  async #look(id: string, waiter: Waiter, waiters: ReadonlySet<Waiter>): Promise<TaskItem | undefined> {
+    // While this waited for its turn, the outcome may have come by.
+    if (!waiters.has(waiter)) return undefined;
     let last = await this.#outcomes.last(id);
     if (last === undefined) {
       const found = await this.#env.queue.find(queueId({ id, after: 0 }));
