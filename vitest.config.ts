@@ -6,6 +6,8 @@ import { ClosingLine } from "./test/support/closing-line.ts";
 export default defineConfig({
   test: {
     reporters: ["default", new ClosingLine()],
+    // Finds or builds the nats-server, once and before the workers.
+    globalSetup: ["./test/support/nats-program.ts"],
     include: ["test/**/*.test.ts"],
     // Two cores are the smallest machine the suite promises to pass on.
     maxWorkers: 2,

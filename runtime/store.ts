@@ -12,7 +12,9 @@
 //      in between, never the last word on a key. It ends when its signal aborts or the store closes, and with `ReaderLagged` when more keys
 //      changed than it may leave unread.
 // ST6  Bytes are copied in and out: nobody can change a stored value by keeping the array.
-// ST7  `close` may be called twice; it ends watches, and every later use rejects with `Closed`. Keys of a durable form stay.
+// ST7  `putFenced` and `deleteFenced` write whatever the key holds, if and only if the fence's key is still at the fence's revision: decided
+//      and done at once. So who has lost the fence's key can change nothing more, however late its writes arrive.
+// ST8  `close` may be called twice; it ends watches, and every later use rejects with `Closed`. Keys of a durable form stay.
 //
 // Keys are subjects and watches take filters (subject.ts). Other errors: InvalidSubject, InvalidOption, ValueTooLarge, StorageFull.
 
@@ -43,6 +45,15 @@ export type Change =
   | { readonly kind: "gone"; readonly key: string; readonly revision: number }
   | { readonly kind: "ready" };
 
+/** What a fenced write rests on: a key that must still be at this revision (ST7). */
+export interface Fence {
+  readonly key: string;
+  readonly revision: number;
+}
+
+/** `fenced`: nothing was written, because the fence's key has moved on or is gone. */
+export type FencedWrite = { readonly kind: "written"; readonly revision: number } | { readonly kind: "fenced" };
+
 export interface Store {
   /** Largest value it takes, in bytes. */
   readonly valueMaxBytes: number;
@@ -51,6 +62,21 @@ export interface Store {
   update(key: string, value: Uint8Array, revision: number, options?: WriteOptions): Promise<Written>;
   /** The revision of a successful deletion is the deletion's own. */
   delete(key: string, revision: number): Promise<Written>;
+  putFenced(key: string, value: Uint8Array, fence: Fence, options?: WriteOptions): Promise<FencedWrite>;
+  /** Writes a deletion also where the key is absent. */
+  deleteFenced(key: string, fence: Fence): Promise<FencedWrite>;
   watch(filter: string, signal?: AbortSignal): AsyncIterable<Change>;
   close(): Promise<void>;
+}
+
+/** The entries under `filter` as one watch found them; like `get`, perhaps behind a write that has just happened elsewhere. */
+export async function listEntries(store: Store, filter: string, signal?: AbortSignal): Promise<readonly Entry[]> {
+  const entries = new Map<string, Entry>();
+  for await (const change of store.watch(filter, signal)) {
+    if (change.kind === "ready") break;
+    if (change.kind === "put") entries.set(change.entry.key, change.entry);
+    else entries.delete(change.key);
+  }
+  signal?.throwIfAborted();
+  return [...entries.values()];
 }

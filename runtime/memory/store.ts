@@ -10,6 +10,8 @@ import { checkSize, checkWhole, closedError, portError } from "../port-errors.ts
 import {
   type Change,
   type Entry,
+  type Fence,
+  type FencedWrite,
   type Store,
   TTL_MAX_MS,
   TTL_MIN_MS,
@@ -69,11 +71,7 @@ export class MemoryStore implements Store {
   async create(key: string, value: Uint8Array, options: WriteOptions = {}): Promise<Written> {
     this.#checkWrite(key, value, options);
     if (this.#held.has(key)) return { kind: "conflict", current: this.#current(key) };
-    if (this.#held.size >= this.#keysMax) {
-      throw portError("StorageFull", `the store holds ${this.#keysMax} keys (keysMax)`, {
-        data: { keysMax: this.#keysMax },
-      });
-    }
+    this.#checkRoom();
     return this.#put(key, value, options);
   }
 
@@ -87,6 +85,18 @@ export class MemoryStore implements Store {
     this.#check(key);
     if (this.#held.get(key)?.entry.revision !== revision) return { kind: "conflict", current: this.#current(key) };
     return { kind: "written", revision: this.#remove(key) };
+  }
+
+  async putFenced(key: string, value: Uint8Array, fence: Fence, options: WriteOptions = {}): Promise<FencedWrite> {
+    this.#checkWrite(key, value, options);
+    if (!this.#holds(fence)) return { kind: "fenced" };
+    if (!this.#held.has(key)) this.#checkRoom();
+    return this.#put(key, value, options);
+  }
+
+  async deleteFenced(key: string, fence: Fence): Promise<FencedWrite> {
+    this.#check(key);
+    return this.#holds(fence) ? { kind: "written", revision: this.#remove(key) } : { kind: "fenced" };
   }
 
   async *watch(filter: string, signal?: AbortSignal): AsyncGenerator<Change, void, undefined> {
@@ -133,7 +143,7 @@ export class MemoryStore implements Store {
     }
   }
 
-  #put(key: string, value: Uint8Array, options: WriteOptions): Written {
+  #put(key: string, value: Uint8Array, options: WriteOptions): FencedWrite & Written {
     this.#held.get(key)?.expiry?.cancel();
     const entry: Entry = { key, value: value.slice(), revision: ++this.#revision };
     const expiry =
@@ -164,6 +174,19 @@ export class MemoryStore implements Store {
       }
       watcher.bell.ring();
     }
+  }
+
+  #holds({ key, revision }: Fence): boolean {
+    checkSubject(key);
+    checkWhole("fence.revision", revision, 1);
+    return this.#held.get(key)?.entry.revision === revision;
+  }
+
+  #checkRoom(): void {
+    if (this.#held.size < this.#keysMax) return;
+    throw portError("StorageFull", `the store holds ${this.#keysMax} keys (keysMax)`, {
+      data: { keysMax: this.#keysMax },
+    });
   }
 
   #current(key: string): Entry | undefined {

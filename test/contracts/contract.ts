@@ -8,15 +8,18 @@ export type Cases<Form> = Readonly<Record<string, (make: () => Promise<Form>) =>
 /** Title of a case → why this form cannot do it. */
 export type Skips = Readonly<Record<string, string>>;
 
+/** `isConcurrent`: the cases run at once, for forms whose cases really wait. */
 export function runContract<Form extends { close(): Promise<void> }>(
   name: string,
   cases: Cases<Form>,
   make: () => Promise<Form>,
   skips: Skips = {},
+  isConcurrent = false,
 ): void {
   const stray = Object.keys(skips).filter((title) => !Object.hasOwn(cases, title));
   if (stray.length > 0) throw new Error(`${name} skips what is no case: ${stray.join("; ")}`);
-  describe(name, () => {
+  const declare = isConcurrent ? describe.concurrent : describe;
+  declare(name, () => {
     for (const [title, run] of Object.entries(cases)) {
       const reason = skips[title];
       test.skipIf(reason !== undefined)(reason === undefined ? title : `${title} (skipped: ${reason})`, () =>

@@ -2,25 +2,17 @@
 
 import fc from "fast-check";
 import { expect } from "vitest";
-import type { Change, Entry, Store, Written } from "../../runtime/store.ts";
+import type { Change, Entry, Store } from "../../runtime/store.ts";
 import { TTL_MIN_MS } from "../../runtime/store.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { bytes, type Cases, ended, next, runContract, type Skips, text } from "./contract.ts";
+import { fencing } from "./store-fence.ts";
+import { revisionOf, type StoreForm, shownEntry } from "./store-form.ts";
 
-export interface StoreForm {
-  readonly store: Store;
-  /** Lets this much time pass for the store. */
-  advance(ms: number): Promise<void>;
-  close(): Promise<void>;
-}
+export type { StoreForm } from "./store-form.ts";
 
 const TTL_MS = 2 * TTL_MIN_MS;
 const CONTENDERS = 1_000;
-
-function revisionOf(written: Written): number {
-  if (written.kind !== "written") throw new Error(`conflict with ${JSON.stringify(written.current)}`);
-  return written.revision;
-}
 
 const shown = (change: Change): string =>
   change.kind === "put"
@@ -28,8 +20,6 @@ const shown = (change: Change): string =>
     : change.kind === "gone"
       ? `gone ${change.key}`
       : "ready";
-
-const shownEntry = (entry: Entry | undefined) => entry && { ...entry, value: text(entry.value) };
 
 const writing: Cases<StoreForm> = {
   "get answers what was created, and undefined before": async (make) => {
@@ -230,7 +220,7 @@ const watching: Cases<StoreForm> = {
       });
     }
   },
-  "close ends watches, may come twice, and later uses reject with Closed (ST7)": async (make) => {
+  "close ends watches, may come twice, and later uses reject with Closed (ST8)": async (make) => {
     const { store } = await make();
     const watch = store.watch(">")[Symbol.asyncIterator]();
     expect(shown(await next(watch))).toBe("ready");
@@ -243,6 +233,8 @@ const watching: Cases<StoreForm> = {
     await expect(store.create("k", bytes("x"))).rejects.toMatchObject(closed);
     await expect(store.update("k", bytes("x"), 1)).rejects.toMatchObject(closed);
     await expect(store.delete("k", 1)).rejects.toMatchObject(closed);
+    await expect(store.putFenced("k", bytes("x"), { key: "k", revision: 1 })).rejects.toMatchObject(closed);
+    await expect(store.deleteFenced("k", { key: "k", revision: 1 })).rejects.toMatchObject(closed);
     await expect(next(store.watch(">")[Symbol.asyncIterator]())).rejects.toMatchObject(closed);
   },
   "two stores share nothing": async (make) => {
@@ -326,11 +318,23 @@ const modelled = (runs: number): Cases<StoreForm> => ({
     },
 });
 
-/** `runs`: sequences tried by the property; forms behind a network try fewer. */
+export interface StoreContractOptions {
+  readonly skips?: Skips;
+  /** Sequences tried by the property; forms behind a network try fewer. */
+  readonly runs?: number;
+  readonly isConcurrent?: boolean;
+}
+
 export function storeContract(
   name: string,
   make: () => Promise<StoreForm>,
-  { skips = {}, runs = 300 }: { readonly skips?: Skips; readonly runs?: number } = {},
+  { skips = {}, runs = 300, isConcurrent = false }: StoreContractOptions = {},
 ): void {
-  runContract(`Store: ${name}`, { ...writing, ...expiring, ...watching, ...modelled(runs) }, make, skips);
+  runContract(
+    `Store: ${name}`,
+    { ...writing, ...fencing, ...expiring, ...watching, ...modelled(runs) },
+    make,
+    skips,
+    isConcurrent,
+  );
 }

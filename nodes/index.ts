@@ -1,0 +1,4 @@
+// The door of nodes/: servers and daemons on a machine.
+
+export { findNatsServer, NATS_SERVER_MIN } from "./nats-program.ts";
+export { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats-server.ts";

@@ -1,0 +1,212 @@
+// A nats-server as a child of this process, with a config written for it. Finding the program is nats-program.ts's part.
+//
+// W1  It listens on 127.0.0.1 only, with a user and a password that are in no argument list; the config is readable by its owner alone.
+// W2  It ends when its owner ends, however that happens: a shell between them holds the owner's pipe and ends the server when it closes.
+// W3  Its name says how it syncs (`flotilla-durable-…`), because a client cannot ask: runtime/nats/provision.ts reads it.
+// W4  The folder is the caller's: config and data stay in it, for a next start with the same folder.
+
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { type Clock, systemClock } from "../runtime/index.ts";
+import { nodeError } from "./errors.ts";
+import { findNatsServer } from "./nats-program.ts";
+
+export interface NatsServerOptions {
+  /** For config and data; made when missing. */
+  readonly folder: string;
+  /** 0, the default: a free one. */
+  readonly port?: number;
+  /** `fast`: disk writes are synced every two minutes. `durable`: before each is acknowledged, about ten times slower. */
+  readonly mode?: "fast" | "durable";
+  /** Path of the program; default: findNatsServer(). */
+  readonly program?: string;
+  /** Most bytes of streams on disk. Default: the server's own, three quarters of what is free. */
+  readonly storageMaxBytes?: number;
+  readonly hasJetStream?: boolean;
+  readonly clock?: Clock;
+}
+
+export interface NatsServer {
+  /** `nats://127.0.0.1:port`, without credentials. */
+  readonly servers: string;
+  readonly port: number;
+  readonly user: string;
+  readonly pass: string;
+  /** Of the server itself, at present; 0 while it does not run. */
+  readonly pid: number;
+  /** Last lines of its log. */
+  readonly log: readonly string[];
+  /** Ends it in order, and by force after 5 seconds. May be called twice. */
+  stop(): Promise<void>;
+  /** Ends it at once, as `kill -9` does. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port, folder and credentials, after stopping it if it runs. */
+  restart(): Promise<void>;
+}
+
+const READY_MAX_MS = 20_000;
+const STOP_MAX_MS = 5_000;
+const LOG_LINES = 60;
+const USER = "flotilla";
+const PAYLOAD_MAX_BYTES = 1024 * 1024;
+
+/** $1 program, $2 config. The watcher ends with the pipe; killed first when the server ends by itself, so it never hits another process. */
+const GUARD = `exec 3<&0
+"$1" -c "$2" </dev/null 3<&- &
+server=$!
+(cat <&3 >/dev/null; kill -TERM "$server") 2>/dev/null &
+watcher=$!
+exec 3<&-
+wait "$server"
+status=$?
+kill "$watcher"
+exit "$status"`;
+
+/** Starts a server and waits until it is ready. Throws NatsServerMissing, NatsServerFailed. */
+export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
+  const program = options.program ?? (await findNatsServer());
+  await mkdir(options.folder, { recursive: true });
+  const server = new Child(program, options);
+  await server.restart();
+  return server;
+}
+
+/** The written config; JSON strings are valid in it. */
+export function natsServerConfig(options: NatsServerOptions, name: string, port: number, pass: string): string {
+  const { folder, mode = "fast", storageMaxBytes, hasJetStream = true } = options;
+  const jetstream = [
+    `  store_dir: ${JSON.stringify(join(folder, "jetstream"))}`,
+    `  sync_interval: ${mode === "durable" ? "always" : '"2m"'}`,
+    ...(storageMaxBytes === undefined ? [] : [`  max_file_store: ${storageMaxBytes}`]),
+  ];
+  return [
+    `server_name: ${JSON.stringify(name)}`,
+    `listen: ${JSON.stringify(`127.0.0.1:${port === 0 ? -1 : port}`)}`,
+    `authorization { user: ${JSON.stringify(USER)}, password: ${JSON.stringify(pass)} }`,
+    `max_payload: ${PAYLOAD_MAX_BYTES}`,
+    'write_deadline: "10s"',
+    'lame_duck_duration: "30s"',
+    'lame_duck_grace_period: "1s"',
+    ...(hasJetStream ? ["jetstream {", ...jetstream, "}"] : []),
+    "",
+  ].join("\n");
+}
+
+class Child implements NatsServer {
+  readonly user = USER;
+  readonly pass = randomBytes(24).toString("base64url");
+  readonly #program: string;
+  readonly #options: NatsServerOptions;
+  readonly #clock: Clock;
+  readonly #name: string;
+  #ended: Promise<void> = Promise.resolve();
+  #port: number;
+  #pid = 0;
+  #log: string[] = [];
+
+  constructor(program: string, options: NatsServerOptions) {
+    this.#program = program;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#port = options.port ?? 0;
+    this.#name = `flotilla-${options.mode ?? "fast"}-${randomBytes(4).toString("hex")}`;
+  }
+
+  get servers(): string {
+    return `nats://127.0.0.1:${this.#port}`;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  get log(): readonly string[] {
+    return this.#log;
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    const config = join(this.#options.folder, "nats-server.conf");
+    await writeFile(config, natsServerConfig(this.#options, this.#name, this.#port, this.pass), { mode: 0o600 });
+    await this.#start(config);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#pid === 0) return this.#ended;
+    this.#signal("SIGTERM");
+    const late = this.#clock.schedule(STOP_MAX_MS, () => this.#signal("SIGKILL"), true);
+    await this.#ended;
+    late.cancel();
+  }
+
+  async kill(): Promise<void> {
+    this.#signal("SIGKILL");
+    await this.#ended;
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    if (this.#pid === 0) return;
+    try {
+      process.kill(this.#pid, signal);
+    } catch {
+      // It has ended by itself; its exit is on its way.
+    }
+  }
+
+  #start(config: string): Promise<void> {
+    this.#log = [];
+    // A session of its own: Ctrl-C in the owner's terminal must reach the owner first.
+    const guard = spawn("sh", ["-c", GUARD, "sh", this.#program, config], {
+      stdio: ["pipe", "ignore", "pipe"],
+      detached: true,
+    });
+    guard.stdin?.on("error", () => {});
+    return new Promise((resolve, reject) => {
+      const fail = (problem: string) => {
+        const said = this.#log.slice(-5).join("\n");
+        reject(nodeError("NatsServerFailed", `${this.#program} ${problem}:\n${said}`, { data: { log: this.#log } }));
+      };
+      const late = this.#clock.schedule(
+        READY_MAX_MS,
+        () => {
+          guard.stdin?.destroy();
+          fail(`was not ready within ${READY_MAX_MS} ms`);
+        },
+        true,
+      );
+      this.#ended = new Promise((end) => {
+        guard.once("error", (error) => this.#log.push(error.message));
+        guard.once("close", (status) => {
+          late.cancel();
+          this.#pid = 0;
+          guard.stdin?.destroy();
+          fail(`ended with status ${status}`);
+          end();
+        });
+      });
+      createInterface({ input: guard.stderr as NodeJS.ReadableStream }).on("line", (line) => {
+        if (!this.#hear(line)) return;
+        late.cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** Keeps the line and what it says; true when the server is ready. */
+  #hear(line: string): boolean {
+    this.#log.push(line);
+    if (this.#log.length > LOG_LINES) this.#log.shift();
+    const [, pid, said = ""] = /^\[(\d+)\] \S+ \S+ \[\w+\] (.*)$/.exec(line) ?? [];
+    if (pid !== undefined) this.#pid = Number(pid);
+    const port = /^Listening for client connections on 127\.0\.0\.1:(\d+)$/.exec(said)?.[1];
+    if (port !== undefined) this.#port = Number(port);
+    return said === "Server is ready";
+  }
+}

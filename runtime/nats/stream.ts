@@ -1,0 +1,235 @@
+// One JetStream stream as store, event log and blobs use it: write with conditions, read, and hear of what is new.
+// It is not a port: keys here are what follows the stream's subject prefix, checked by whoever calls.
+//
+// J1  A write whose answer was lost is published again with the same id, and the server keeps the first. The server looks at conditions
+//     before it looks at ids (2.15.2), so a refused repetition asks once more what became of the id.
+// J2  `first` and `last` are answered by the stream's leader; `near` and `page` by any replica, which may be behind.
+
+import { type Msg, type MsgHdrs, headers as makeHeaders } from "@nats-io/transport-node";
+import type { Connection } from "./connection.ts";
+import { API, type ApiError, fromApi, isApiError, readAnswer, unavailable } from "./failures.ts";
+import type { StreamNames } from "./subjects.ts";
+
+export interface StoredMessage {
+  readonly key: string;
+  readonly sequence: number;
+  readonly atMs: number;
+  readonly data: Uint8Array;
+  /** A deletion or expiry. */
+  readonly isGone: boolean;
+}
+
+export interface WriteConditions {
+  /** Sequence of the last message of `expectedKey` (default: of the key written); 0: there is none. */
+  readonly expectedSequence?: number;
+  readonly expectedKey?: string;
+  /** Seconds until the message goes. */
+  readonly ttlSeconds?: number;
+  /** Leaves a mark that the key is gone, in place of what it held. */
+  readonly isDeletion?: boolean;
+}
+
+export type Stored =
+  | { readonly kind: "stored"; readonly sequence: number; readonly isDuplicate: boolean }
+  | { readonly kind: "refused" };
+
+export interface StreamState {
+  /** Oldest sequence kept; one more than `last` when none is. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Messages and bytes that one page asks for. */
+const PAGE_MAX = 500;
+const PAGE_BYTES = 4 * 1024 * 1024;
+const NOT_FOUND = 404;
+const END_OF_PAGE = 204;
+const EMPTY = new Uint8Array(0);
+const EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence";
+const ID = "Nats-Msg-Id";
+
+const encode = (value: object): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+
+export class NatsStream {
+  readonly connection: Connection;
+  readonly names: StreamNames;
+
+  constructor(connection: Connection, names: StreamNames) {
+    this.connection = connection;
+    this.names = names;
+  }
+
+  /** Writes one message if its conditions hold. `id`: new for each thing that is meant, the same for each repetition of it. */
+  async write(key: string, data: Uint8Array, id: string, conditions: WriteConditions = {}): Promise<Stored> {
+    const headers = this.#headersOf(id, conditions);
+    for (;;) {
+      const { reply, attempts } = await this.connection.ask(
+        `write ${key}`,
+        this.names.subjectPrefix + key,
+        data,
+        headers,
+      );
+      const answer = readAnswer<{ seq: number; duplicate?: boolean }>(reply);
+      if (!isApiError(answer)) {
+        return { kind: "stored", sequence: answer.seq, isDuplicate: answer.duplicate === true && attempts === 1 };
+      }
+      const number = answer.error.err_code;
+      if (number === API.wrongLastSequenceUnknown) continue;
+      if (number !== API.wrongLastSequence) throw fromApi(`write ${key}`, answer.error);
+      const sequence = attempts === 1 ? undefined : await this.sequenceOfId(key, id);
+      return sequence === undefined ? { kind: "refused" } : { kind: "stored", sequence, isDuplicate: false };
+    }
+  }
+
+  /** The sequence under which `id` was stored, while the server remembers it (J1). Stores nothing. */
+  async sequenceOfId(key: string, id: string): Promise<number | undefined> {
+    const headers = makeHeaders();
+    headers.set(ID, id);
+    // The last message never has this id, so the server either knows ours or refuses.
+    headers.set("Nats-Expected-Last-Msg-Id", `${id} `.repeat(2).trim());
+    const what = `look for the id of ${key}`;
+    const { reply } = await this.connection.ask(what, this.names.subjectPrefix + key, EMPTY, headers);
+    const answer = readAnswer<{ seq: number }>(reply);
+    if (!isApiError(answer)) return answer.seq;
+    if (answer.error.err_code === API.wrongLastMessageId) return undefined;
+    throw fromApi(what, answer.error);
+  }
+
+  /** The oldest message kept from `from` on whose key the filter takes. */
+  first(filter: string, from: number): Promise<StoredMessage | undefined> {
+    return this.#ask({ seq: from, next_by_subj: this.names.subjectPrefix + filter });
+  }
+
+  /** The newest message of the key. */
+  last(key: string): Promise<StoredMessage | undefined> {
+    return this.#ask({ last_by_subj: this.names.subjectPrefix + key });
+  }
+
+  /** The newest message of the key, quicker than `last`, perhaps from a replica that is behind (J2). */
+  async near(key: string): Promise<StoredMessage | undefined> {
+    const { stream, subjectPrefix } = this.names;
+    const subject = `$JS.API.DIRECT.GET.${stream}.${subjectPrefix}${key}`;
+    const { reply } = await this.connection.ask(`read ${key}`, subject, EMPTY);
+    return this.#direct(`read ${key}`, reply);
+  }
+
+  /** Up to `max` messages from `from` on whose keys the filter takes; perhaps fewer than there are (J2, PAGE_MAX, PAGE_BYTES). */
+  async page(filter: string, from: number, max: number): Promise<readonly StoredMessage[]> {
+    const batch = Math.min(max, PAGE_MAX);
+    const request = { seq: from, batch, max_bytes: PAGE_BYTES, next_by_subj: this.names.subjectPrefix + filter };
+    let found: StoredMessage[] = [];
+    // A repeated request begins anew: the first one's replies may have been lost in part.
+    const begin = () => {
+      found = [];
+      return (reply: Msg): boolean => {
+        if (reply.headers?.code) return true;
+        found.push(this.#told(reply));
+        return false;
+      };
+    };
+    const subject = `$JS.API.DIRECT.GET.${this.names.stream}`;
+    const { reply } = await this.connection.ask(`read ${filter}`, subject, encode(request), undefined, begin);
+    const code = reply.headers?.code ?? 0;
+    if (code === END_OF_PAGE || code === NOT_FOUND) return found;
+    throw fromApi(`read ${filter}`, { code, description: reply.headers?.description ?? "" });
+  }
+
+  async state(): Promise<StreamState> {
+    const { stream } = this.names;
+    const { reply } = await this.connection.ask(`look at ${stream}`, `$JS.API.STREAM.INFO.${stream}`, EMPTY);
+    const answer = readAnswer<{ state: { first_seq: number; last_seq: number } }>(reply);
+    if (isApiError(answer)) throw this.#missing(`look at ${stream}`, answer.error);
+    const { first_seq, last_seq } = answer.state;
+    return { first: Math.max(1, first_seq), last: last_seq };
+  }
+
+  /** Removes messages of the key or filter that are older than `sequence`, leaving nothing in their place. */
+  async purge(filter: string, sequence: number): Promise<void> {
+    const { stream, subjectPrefix } = this.names;
+    const request = encode({ filter: subjectPrefix + filter, seq: sequence });
+    const { reply } = await this.connection.ask(`purge ${filter}`, `$JS.API.STREAM.PURGE.${stream}`, request);
+    const answer = readAnswer<{ purged: number }>(reply);
+    if (isApiError(answer)) throw this.#missing(`purge ${filter}`, answer.error);
+  }
+
+  /** Calls back with each new message that the filter takes, in order and once each while the connection lasts. Answers how to stop. */
+  listen(filter: string, heard: (message: StoredMessage) => void): () => void {
+    const { nc } = this.connection;
+    const subscription = nc.subscribe(this.names.tailPrefix + filter, {
+      callback: (error, told) => {
+        if (error === null) heard(this.#told(told));
+      },
+    });
+    return () => {
+      if (!nc.isClosed()) subscription.unsubscribe();
+    };
+  }
+
+  #headersOf(id: string, { expectedSequence, expectedKey, ttlSeconds, isDeletion }: WriteConditions): MsgHdrs {
+    const headers = makeHeaders();
+    headers.set(ID, id);
+    if (expectedSequence !== undefined) headers.set(EXPECTED_SEQUENCE, String(expectedSequence));
+    if (expectedKey !== undefined) headers.set(`${EXPECTED_SEQUENCE}-Subject`, this.names.subjectPrefix + expectedKey);
+    if (ttlSeconds !== undefined) headers.set("Nats-TTL", `${ttlSeconds}s`);
+    if (isDeletion === true) {
+      // A purge mark, not a delete mark: when that one ends, the server puts another in its place.
+      headers.set("KV-Operation", "PURGE");
+      headers.set("Nats-Rollup", "sub");
+    }
+    return headers;
+  }
+
+  async #ask(request: object): Promise<StoredMessage | undefined> {
+    const { stream, subjectPrefix } = this.names;
+    const { reply } = await this.connection.ask(`read ${stream}`, `$JS.API.STREAM.MSG.GET.${stream}`, encode(request));
+    const answer = readAnswer<{ message: ApiMessage }>(reply);
+    if (isApiError(answer)) {
+      if (answer.error.err_code === API.noMessageFound) return undefined;
+      throw this.#missing(`read ${stream}`, answer.error);
+    }
+    const { subject, seq, time, data, hdrs } = answer.message;
+    const head = hdrs === undefined ? "" : Buffer.from(hdrs, "base64").toString("latin1");
+    return {
+      key: subject.slice(subjectPrefix.length),
+      sequence: seq,
+      atMs: Date.parse(time),
+      data: new Uint8Array(Buffer.from(data ?? "", "base64")),
+      isGone: GONE.test(head),
+    };
+  }
+
+  #direct(what: string, reply: Msg): StoredMessage | undefined {
+    const code = reply.headers?.code ?? 0;
+    if (code === 0) return this.#told(reply);
+    if (code === NOT_FOUND) return undefined;
+    throw fromApi(what, { code, description: reply.headers?.description ?? "" });
+  }
+
+  /** A message with its place in headers: how direct reads and tails give it. */
+  #told(message: Msg): StoredMessage {
+    const { headers } = message;
+    if (headers === undefined) throw unavailable(`a message of ${this.names.stream} came without its headers`);
+    return {
+      key: headers.get("Nats-Subject").slice(this.names.subjectPrefix.length),
+      sequence: Number(headers.get("Nats-Sequence")),
+      atMs: Date.parse(headers.get("Nats-Time-Stamp")),
+      data: message.data.slice(),
+      isGone: headers.has("KV-Operation") || headers.has("Nats-Marker-Reason"),
+    };
+  }
+
+  #missing(what: string, error: ApiError): Error {
+    if (error.err_code !== API.streamNotFound) return fromApi(what, error);
+    return unavailable(`${what}: the server has no stream ${this.names.stream}; connect again to have it made`);
+  }
+}
+
+interface ApiMessage {
+  readonly subject: string;
+  readonly seq: number;
+  readonly time: string;
+  readonly data?: string;
+  readonly hdrs?: string;
+}
+
+const GONE = /^(KV-Operation|Nats-Marker-Reason):/im;
