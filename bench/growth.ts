@@ -12,9 +12,13 @@ import { type Curve, type Point, plot } from "./plot.ts";
 import { formatFigure } from "./report.ts";
 import type { Sample } from "./sample.ts";
 import { Counter } from "./scenarios/actors.ts";
-import { Server } from "./server.ts";
+import { BenchServer } from "./server.ts";
 
-const RESULTS = fileURLToPath(new URL("./results/", import.meta.url));
+/** Quick figures are for looking at, and must not replace those that are kept. */
+const RESULTS = {
+  full: fileURLToPath(new URL("./results/", import.meta.url)),
+  quick: fileURLToPath(new URL("./results/quick/", import.meta.url)),
+} as const;
 const POINT_MS = { full: 2_000, quick: 400 } as const;
 const OUTSTANDING = 1_000;
 const OUTSTANDING_BYTES = 16;
@@ -64,7 +68,7 @@ const GROWTHS: readonly Growth[] = [
     id: "payload",
     title: `Echo of larger and larger payloads, ${OUTSTANDING_BYTES} outstanding`,
     xLabel: "bytes each way",
-    xs: { full: [16, 256, 4_096, 65_536, 2 ** 20], quick: [16, 4_096, 2 ** 20] },
+    xs: { full: [16, 250, 4_000, 64_000, 1_000_000], quick: [16, 4_000, 1_000_000] },
     async load(fleet, x) {
       const [counter] = await counters(fleet, 1);
       const payload = new Uint8Array(randomBytes(x));
@@ -114,14 +118,16 @@ async function measureCurve(growth: Growth, servers: string, length: "full" | "q
 
 /** Measures all curves and writes growth.json and one SVG for each curve. */
 export async function measureGrowth(quick: boolean): Promise<void> {
-  await using server = new Server();
+  const length = quick ? "quick" : "full";
+  const folder = RESULTS[length];
+  await using server = new BenchServer();
   const before = currentLoad();
   const curves: Curve[] = [];
-  for (const growth of GROWTHS) curves.push(await measureCurve(growth, await server.url(), quick ? "quick" : "full"));
+  for (const growth of GROWTHS) curves.push(await measureCurve(growth, await server.url(), length));
   const load = { before, after: currentLoad() };
   const report = { machine: describeMachine(), load, versions: describeVersions(), curves };
-  await mkdir(RESULTS, { recursive: true });
-  await writeFile(`${RESULTS}growth.json`, `${JSON.stringify(report, undefined, 2)}\n`);
-  for (const curve of curves) await writeFile(`${RESULTS}growth-${curve.id}.svg`, plot(curve));
-  console.log(`written to ${RESULTS}`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(`${folder}growth.json`, `${JSON.stringify(report, undefined, 2)}\n`);
+  for (const curve of curves) await writeFile(`${folder}growth-${curve.id}.svg`, plot(curve));
+  console.log(`written to ${folder}`);
 }

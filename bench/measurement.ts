@@ -5,9 +5,8 @@
 // ME3  Everybody is warmed by the same number of rounds, which are thrown away.
 // ME4  A contender that fails loses its figure for this row, with the reason in its place, and nobody else's.
 
-import type { Peer } from "./peers/peer.ts";
 import type { Sample } from "./sample.ts";
-import { NotMeasured, type PeerName, type Running, type Scenario, type Setting } from "./scenario.ts";
+import { NotMeasured, type Peer, type PeerName, type Running, type Scenario, type Setting } from "./scenario.ts";
 import { type Summary, summarize } from "./stats.ts";
 
 /** Summary over the rounds; the latencies are medians of the rounds' own. */

@@ -5,7 +5,7 @@ import { measureGrowth } from "./growth.ts";
 import { currentLoad, describeMachine, describeVersions } from "./machine.ts";
 import { type Missing, measure, type Peers, type Row } from "./measurement.ts";
 import { type Options, readOptions, USAGE } from "./options.ts";
-import { Peer } from "./peers/peer.ts";
+import { PeerProcess } from "./peers/peer-process.ts";
 import { PROGRAMS } from "./peers/programs.ts";
 import { formatMachine, formatTable, type Report, toJson } from "./report.ts";
 import { NotMeasured, type PeerName, type Scenario, type Setting } from "./scenario.ts";
@@ -23,7 +23,7 @@ import {
 import { remoteSpawnProcess, remoteSpawnShared } from "./scenarios/remote-spawn.ts";
 import { remoteStream } from "./scenarios/remote-stream.ts";
 import { durableTasks, tasks } from "./scenarios/tasks.ts";
-import { Server } from "./server.ts";
+import { BenchServer } from "./server.ts";
 
 const SCENARIOS: readonly Scenario[] = [
   pipelinedCalls,
@@ -51,11 +51,11 @@ const ROUND_MS = { full: 1_000, quick: 250 } as const;
 
 /** Every peer, started and idle, or the reason why it cannot be. */
 async function startPeers(servers: string, started: AsyncDisposableStack): Promise<Peers> {
-  const peers = new Map<PeerName, Peer | Missing>();
+  const peers = new Map<PeerName, PeerProcess | Missing>();
   for (const [name, command] of Object.entries(PROGRAMS) as [PeerName, (typeof PROGRAMS)[PeerName]][]) {
     process.stderr.write(`${name} …\n`);
     try {
-      peers.set(name, started.use(await Peer.start(await command(servers))));
+      peers.set(name, started.use(await PeerProcess.start(await command(servers))));
     } catch (error) {
       if (!(error instanceof NotMeasured)) throw error;
       peers.set(name, { notMeasured: error.message });
@@ -76,7 +76,7 @@ async function measureAll(wanted: readonly Scenario[], setting: Setting, peers: 
 async function run({ quick, only, peers, json }: Options): Promise<Report> {
   const wanted = SCENARIOS.filter((scenario) => only.length === 0 || only.includes(scenario.id));
   await using running = new AsyncDisposableStack();
-  const server = running.use(new Server());
+  const server = running.use(new BenchServer());
   const setting = { quick, roundMs: quick ? ROUND_MS.quick : ROUND_MS.full, servers: server.url };
   const started = peers ? await startPeers(await server.url(), running) : new Map();
   const before = currentLoad();

@@ -35,5 +35,13 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** Another system that can do some rows. It does nothing between rounds. */
+export interface Peer {
+  /** Ids of the rows it can do. */
+  readonly rows: readonly string[];
+  readonly versions: Readonly<Record<string, string>>;
+  running(row: string, setting: Setting): Running;
+}
+
 /** Why there is no figure: printed in its place. A figure that was not measured is never guessed. */
 export class NotMeasured extends Error {}

@@ -4,13 +4,15 @@
 import { connect as dial } from "@nats-io/transport-node";
 import { type ActorSystem, type ConnectOptions, connect, type Transport } from "../../runtime/index.ts";
 
+import { loginOf } from "./login.ts";
+
 export interface FleetOptions extends ConnectOptions {
   readonly servers: string;
   readonly node: string;
 }
 
 export async function connectFleet({ servers, node, ...options }: FleetOptions): Promise<ActorSystem> {
-  const connection = await dial({ servers, noAsyncTraces: true });
+  const connection = await dial({ ...loginOf(servers), noAsyncTraces: true });
   const transport: Transport = {
     frameMaxBytes: 1024 * 1024,
     async listen(receive) {

@@ -4,7 +4,7 @@
 import { startFleet } from "../fleet.ts";
 import { repeat } from "../load.ts";
 import { type Bar, NotMeasured, type Scenario } from "../scenario.ts";
-import { Server } from "../server.ts";
+import { BenchServer } from "../server.ts";
 import { Counter } from "./actors.ts";
 
 const BATCH = 1_000;
@@ -15,13 +15,13 @@ interface TaskSystem {
   wait(ids: readonly string[], options: { readonly count: number }): Promise<unknown>;
 }
 
-const scenario = (id: string, bars: readonly Bar[], durable: boolean): Scenario => ({
+const scenario = (id: string, bars: readonly Bar[], mode: "fast" | "durable"): Scenario => ({
   id,
   unit: "tasks/s",
   bars,
   async start({ roundMs }) {
     // A server of its own: what tasks leave behind on it is nobody else's.
-    const server = new Server({ durable });
+    const server = new BenchServer(mode);
     const fleet = await startFleet(await server.url());
     const stop = async () => {
       await fleet.close();
@@ -43,5 +43,5 @@ const scenario = (id: string, bars: readonly Bar[], durable: boolean): Scenario 
   },
 });
 
-export const tasks = scenario("task.completed", [{ of: "ray", atLeast: 5 }], false);
-export const durableTasks = scenario("task.completed.durable", [], true);
+export const tasks = scenario("task.completed", [{ of: "ray", atLeast: 5 }], "fast");
+export const durableTasks = scenario("task.completed.durable", [], "durable");

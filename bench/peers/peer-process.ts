@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { systemClock } from "../../runtime/index.ts";
 import type { Sample } from "../sample.ts";
-import { NotMeasured, type Running, type Setting } from "../scenario.ts";
+import { NotMeasured, type Peer, type Running, type Setting } from "../scenario.ts";
 import type { Answer, Ask, Ready } from "./lines.ts";
 
 const START_MAX_MS = 60_000;
@@ -18,7 +18,7 @@ const ANSWER_MAX_MS = 120_000;
 const STOP_MAX_MS = 15_000;
 const ERROR_TAIL = 500;
 
-export class Peer implements AsyncDisposable {
+export class PeerProcess implements Peer, AsyncDisposable {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
   readonly #lines: AsyncIterator<string>;
   readonly #exit: Promise<unknown>;
@@ -34,8 +34,8 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Throws NotMeasured with what it said when it does not get ready. */
-  static async start(command: readonly [file: string, ...args: string[]]): Promise<Peer> {
-    const peer = new Peer(command);
+  static async start(command: readonly [file: string, ...args: string[]]): Promise<PeerProcess> {
+    const peer = new PeerProcess(command);
     const { ready } = await peer.#line<Ready>(START_MAX_MS);
     peer.#ready = ready;
     return peer;
