@@ -2,8 +2,8 @@
 
 import { connectFleet } from "./peers/stand-in.ts";
 import { BENCH_ACTORS } from "./scenarios/actors.ts";
+import { beReady } from "./second-process.ts";
 
 const [servers = "", name = ""] = process.argv.slice(2);
 const fleet = await connectFleet({ servers, node: name, actors: BENCH_ACTORS });
-console.log("ready");
-process.stdin.resume().once("end", () => fleet.close());
+beReady(() => fleet.close());

@@ -112,4 +112,10 @@ async function main(argv: readonly string[]): Promise<number> {
   return rows.some(({ own }) => "failed" in own) ? 1 : 0;
 }
 
+// So that `exit` listeners run, which remove what would be left behind.
+for (const [signal, number] of [
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+] as const)
+  process.once(signal, () => process.exit(128 + number));
 process.exitCode = await main(process.argv.slice(2));

@@ -3,6 +3,19 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { systemClock } from "../runtime/index.ts";
+
+const CLOSE_MAX_MS = 5_000;
+
+/** The other side: says that this process is ready, and ends it with its standard input, after `closing` if that does not hang. */
+export function beReady(closing?: () => Promise<unknown>): void {
+  console.log("ready");
+  process.stdin.resume().once("end", async () => {
+    systemClock.schedule(CLOSE_MAX_MS, () => process.exit(1));
+    await closing?.();
+    process.exit();
+  });
+}
 
 /** Starts `node PROGRAM …ARGS` and waits until it is ready; disposing of it ends it. Throws when it exits before that. */
 export async function startProcess(program: string, ...args: readonly string[]): Promise<AsyncDisposable> {

@@ -1,5 +1,6 @@
 // The benchmark's own nats-server: on loopback, its files in a temporary folder that goes with it, started when first asked for.
 
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +25,8 @@ export class BenchServer implements AsyncDisposable {
 
   async #start(): Promise<NatsServer> {
     this.#folder = await mkdtemp(join(tmpdir(), "flotilla-bench-nats-"));
+    // When this process is interrupted nothing is disposed of; the server itself ends with it.
+    process.once("exit", () => rmSync(this.#folder, { recursive: true, force: true }));
     return startNatsServer({ folder: this.#folder, mode: this.#mode });
   }
 

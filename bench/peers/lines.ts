@@ -1,5 +1,6 @@
 // What a peer's process says and hears, one JSON object a line: first `Ready`, then one `Answer` for each `Ask` on its standard input.
-// When its input ends it closes what it opened and exits, so that none outlives the benchmark, however that ended.
+// When its input ends it exits at once, so that none outlives the benchmark, however that ended: the server it would say goodbye to may
+// have gone already.
 
 import { createInterface } from "node:readline";
 import type { Sample } from "../sample.ts";
@@ -22,8 +23,8 @@ export type Rows = Readonly<Record<string, (ms: number) => Promise<Sample>>>;
 
 const print = (line: Ready | Answer) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
-/** Serves asks until standard input ends. */
-export async function serve(versions: Readonly<Record<string, string>>, rows: Rows): Promise<void> {
+/** Serves asks until standard input ends, and exits. */
+export async function serve(versions: Readonly<Record<string, string>>, rows: Rows): Promise<never> {
   print({ ready: { rows: Object.keys(rows), versions } });
   for await (const line of createInterface({ input: process.stdin })) {
     const { row, ms }: Ask = JSON.parse(line);
@@ -34,4 +35,5 @@ export async function serve(versions: Readonly<Record<string, string>>, rows: Ro
       print({ error: error instanceof Error ? error.message : String(error) });
     }
   }
+  process.exit();
 }

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { drive, driveTimed } from "../load.ts";
-import { startProcess } from "../second-process.ts";
+import { beReady, startProcess } from "../second-process.ts";
 import { type Rows, serve } from "./lines.ts";
 
 interface Broker {
@@ -45,12 +45,11 @@ async function answer(): Promise<void> {
     },
   });
   await broker.start();
-  console.log("ready");
-  process.stdin.resume().once("end", () => broker.stop());
+  beReady();
 }
 
 async function call(): Promise<void> {
-  await using _callee = await startProcess(import.meta.filename, servers, folder, "callee");
+  await startProcess(import.meta.filename, servers, folder, "callee");
   await broker.start();
   await broker.waitForServices("bench");
   const add = () => broker.call("bench.add", { by: 1 });
@@ -67,7 +66,6 @@ async function call(): Promise<void> {
     "remote.echo.100k": (ms) => drive(OUTSTANDING_LARGE, ms, large),
   };
   await serve({ moleculer: ServiceBroker.MOLECULER_VERSION }, rows);
-  await broker.stop();
 }
 
 await (role === "callee" ? answer() : call());

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { createRequire } from "node:module";
 import { connect, type Payload } from "@nats-io/transport-node";
 import { drive, driveTimed } from "../load.ts";
-import { startProcess } from "../second-process.ts";
+import { beReady, startProcess } from "../second-process.ts";
 import { type Rows, serve } from "./lines.ts";
 import { loginOf } from "./login.ts";
 
@@ -22,12 +22,11 @@ async function respond(servers: string): Promise<void> {
   const connection = await dial(servers);
   connection.subscribe(SUBJECT, { callback: (_error, message) => void message.respond(message.data) });
   await connection.flush();
-  console.log("ready");
-  process.stdin.resume().once("end", () => connection.close());
+  beReady();
 }
 
 async function call(servers: string): Promise<void> {
-  await using _responder = await startProcess(import.meta.filename, servers, "responder");
+  await startProcess(import.meta.filename, servers, "responder");
   const connection = await dial(servers);
   const echo = (payload: Payload) => () => connection.request(SUBJECT, payload, REQUEST);
   const [small, kilobyte, large] = [Buffer.from("ok"), randomBytes(1_000), randomBytes(100_000)];
@@ -38,7 +37,6 @@ async function call(servers: string): Promise<void> {
     "remote.echo.100k": (ms) => drive(OUTSTANDING_LARGE, ms, echo(large)),
   };
   await serve({ nats: version, "nats-server": connection.info?.version ?? "unknown" }, rows);
-  await connection.close();
 }
 
 const [servers = "", role] = process.argv.slice(2);

@@ -5,7 +5,9 @@
 
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
 
 # Before Ray is imported: no report leaves this machine, Ray listens on loopback only (its own variable for that, whatever its name says),
@@ -23,6 +25,9 @@ import ray  # noqa: E402
 CORES = max(2, len(os.sched_getaffinity(0)))
 OUTSTANDING = 1_000
 CALLERS = 4
+REMOVE_TRIES = 25
+# No row has more than 20 MB under way, and small values do not go there at all.
+OBJECT_STORE_BYTES = 512 * 1024 * 1024
 
 
 @ray.remote(num_cpus=0)
@@ -150,12 +155,16 @@ def answer(line):
 
 
 def main():
+    # In /tmp, whatever TMPDIR says: a socket's path may have 107 characters.
+    folder = tempfile.mkdtemp(prefix="flotilla-ray-", dir="/tmp")
     ray.init(
         address="local",
         num_cpus=CORES,
+        object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
         log_to_driver=False,
         logging_level="ERROR",
+        _temp_dir=folder,
     )
     answer({"ready": {"rows": list(ROWS), "versions": {"ray": ray.__version__}}})
     started = {}
@@ -171,6 +180,12 @@ def main():
                 answer({"error": str(error)})
     finally:
         ray.shutdown()
+        # Its processes may still be writing their last lines there.
+        for _ in range(REMOVE_TRIES):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not os.path.exists(folder):
+                break
+            time.sleep(0.2)
 
 
 main()
