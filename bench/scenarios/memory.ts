@@ -6,8 +6,8 @@ import { heapBytes } from "../heap.ts";
 import type { Scenario } from "../scenario.ts";
 import { Counter, Holder, Meter } from "./actors.ts";
 
-const ACTORS = { full: 100_000, quick: 20_000 } as const;
-const OUTSTANDING = { full: 100_000, quick: 20_000 } as const;
+const ACTORS = { full: 100_000, quick: 10_000 } as const;
+const OUTSTANDING = { full: 100_000, quick: 10_000 } as const;
 const BATCH = 1_000;
 const POLL_MS = 20;
 
