@@ -10,6 +10,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { type AgentResult, roleNames } from "../actors/index.ts";
 import { isFlotillaError, systemClock, systemRandom } from "../runtime/index.ts";
+import { addDeadLetterCommands } from "./dead-letters.ts";
 import { makeDemoRepository } from "./demo.ts";
 import { type ModelChoice, type TaskFlags, type TaskOptions, taskOptions, wantsColour } from "./options.ts";
 import { makePaper, type Paper, plain } from "./paper.ts";
@@ -87,6 +88,7 @@ function makeProgram(terminal: Terminal, done: (status: number) => void): Comman
     .option("--json", "print one JSON object and nothing else")
     .allowExcessArguments(false)
     .action(async ({ json }: { json?: boolean }) => done(await demoCommand(json ?? false, terminal)));
+  addDeadLetterCommands(program, terminal, done);
   return program;
 }
 

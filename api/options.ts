@@ -164,6 +164,23 @@ const MODEL_CHOICES = `no model is chosen. Either name an OpenAI-compatible serv
 or ask for the scripted mock, which knows "Add NAME() function to PATH" and "Fix … bug in PATH" and no language model:
   --model mock`;
 
+/** Which fleet a command speaks to. */
+export interface FleetFlags {
+  readonly servers?: string;
+  readonly prefix?: string;
+}
+
+/** What `connect` needs to join the fleet. Throws OptionInvalid. */
+export function fleetOptions({ servers, prefix }: FleetFlags, env: NodeJS.ProcessEnv = process.env) {
+  const given = servers ?? (env.FLOTILLA_SERVERS || undefined);
+  if (given === undefined) {
+    const expected = "the address of the fleet's NATS server, nats://user:password@host:4222";
+    const message = `--servers (FLOTILLA_SERVERS): expected ${expected}, it is missing.`;
+    throw fail("OptionInvalid", message, { data: { option: "servers" } });
+  }
+  return { servers: given, ...(prefix !== undefined && { prefix }) };
+}
+
 /** Whether text for this output should be coloured (no-color.org). */
 export const wantsColour = (isTerminal: boolean, env: NodeJS.ProcessEnv = process.env): boolean =>
   isTerminal && !env.NO_COLOR && env.TERM !== "dumb";

@@ -6,6 +6,7 @@
 // AC2  `onStart`, `onStop` and the names in RESERVED are never methods of a handle.
 
 import type { RestartPolicy } from "./cell/supervisor.ts";
+import { callingModule } from "./code/call-site.ts";
 import { runtimeError } from "./errors.ts";
 
 /** Any class: constructor arguments are the spawn's `args`. */
@@ -34,6 +35,18 @@ export interface ActorType<Class extends ActorClass = ActorClass> {
   readonly type: string;
   readonly actorClass: Class;
   readonly methods: ReadonlyMap<string, Method>;
+  /** Which version of the class: nodes that have another one are not mistaken for having this. */
+  readonly version: string;
+  /** `file:` URL of the module that defines it, when known: what is bundled for a node that does not have the class. */
+  readonly module?: string;
+}
+
+/** What a type says about itself; every field has a default. */
+export interface TypeOptions {
+  /** 1 to 64 letters, digits, "_", ".", "+" or "-". Change it when the class changes, so that old nodes are told apart. Default "0". */
+  readonly version?: string;
+  /** `import.meta.url` of the module that exports the type. Default: the module that calls `defineActor`. */
+  readonly module?: string;
 }
 
 /** Bounds and conduct of one actor; every field has a default. */
@@ -56,10 +69,14 @@ export interface SpawnOptions<Args extends readonly unknown[] = readonly unknown
   readonly concurrency?: number;
   /** Let a call in whose chain already holds this actor (A → B → A) instead of failing it with Deadlock. Default false. */
   readonly reentrant?: boolean;
-  /** Messages that may wait. Default 10,000. */
+  /** Messages that may wait, of all callers and priorities together, stashed ones included. Default 10,000. */
   readonly mailboxMax?: number;
+  /** Milliseconds that onStart may take, at each start; then it has failed (ActorStartFailed). Default: the call time-out of its system. */
+  readonly startTimeoutMs?: number;
   /** Copy arguments and results inside one process. Turn off only where a profile says so. Default true. */
   readonly copy?: boolean;
+  /** On a fleet: outlive the process that spawned it, and come back on another node when its own dies. Default false. */
+  readonly detached?: boolean;
   /** Node to live on; default: the placer chooses. */
   readonly node?: string;
 }
@@ -101,11 +118,30 @@ function methodsOf(type: string, actorClass: ActorClass): Map<string, Method> {
 
 /**
  * Gives a class the name under which it is spawned, here and on other nodes.
- * Throws InvalidOption for an empty name or a method with a reserved name.
+ * Throws InvalidOption for a name or version that cannot travel, or a method with a reserved name.
  */
-export function defineActor<Class extends ActorClass>(type: string, actorClass: Class): ActorType<Class> {
+export function defineActor<Class extends ActorClass>(
+  type: string,
+  actorClass: Class,
+  options: TypeOptions = {},
+): ActorType<Class> {
+  const { version = "0", module = callingModule(defineActor) } = options;
   if (!/^[\w.-]{1,64}$/.test(type)) {
     throw runtimeError("InvalidOption", `actor type "${type}": expected 1 to 64 letters, digits, "_", "." or "-"`);
   }
-  return { type, actorClass, methods: methodsOf(type, actorClass) };
+  if (!/^[\w.+-]{1,64}$/.test(version)) {
+    throw runtimeError(
+      "InvalidOption",
+      `actor type ${type}: version "${version}": expected 1 to 64 letters, digits, "_", ".", "+" or "-"`,
+    );
+  }
+  const methods = methodsOf(type, actorClass);
+  return { type, actorClass, methods, version, ...(module !== undefined && { module }) };
+}
+
+/** Whether `value`, an export of somebody's module, came from `defineActor`. */
+export function isActorType(value: unknown): value is ActorType {
+  if (typeof value !== "object" || value === null) return false;
+  const { type, actorClass, methods } = value as Partial<ActorType>;
+  return typeof type === "string" && typeof actorClass === "function" && methods instanceof Map;
 }

@@ -1,5 +1,5 @@
 // Where an actor lives, as plain data: what goes into envelopes and the directory. A handle is for people, an address for the wire.
-// It is not a name: names are looked up in the directory and may move; an address never does.
+// It is not a name: names are looked up in the directory and may move; an address never does. `key` says where to look for the next one.
 //
 // A1  A node's name is new for each life of its process, and ids are never reused on a node: an address never comes to mean another actor.
 // A2  `incarnation` counts the lives of one actor on its node; it only grows.
@@ -9,6 +9,8 @@ export interface Address {
   readonly id: string;
   readonly type: string;
   readonly incarnation: number;
+  /** Store key of the actor's entry in the directory, when it has one. */
+  readonly key?: string;
 }
 
 /** "counter/17@north": type, id, node. For people and log lines. */

@@ -1,7 +1,5 @@
-// Frames ⇄ bytes: a batch of envelopes to one peer, as MessagePack behind a version byte.
+// Values and frames ⇄ bytes: plain MessagePack, looked through before it is decoded (scan.ts). What a frame is made of: words.ts.
 // It is not a validator of arguments: whatever plain data an envelope carries passes.
-//
-//     [ version ][ MessagePack array of envelopes ]
 //
 // CD1  Only plain MessagePack leaves: no records, no extension types. What MessagePack lacks (Map, Set, Date, bigint, handles …) is
 //      an object with the single key TAG, and no object of a user may have that key.
@@ -11,8 +9,11 @@ import { Packr } from "msgpackr";
 import { type Address, addressIn } from "./address.ts";
 import { copy, copyInstance, type ErrorParts, errorParts, makeError, makeView, viewBytes, viewName } from "./copy.ts";
 import type { Envelope } from "./envelope.ts";
+import { Scanner } from "./scan.ts";
+import { fromWords, toWords } from "./words.ts";
 
-export const PROTOCOL_VERSION = 1;
+/** First word of every frame; grows with every change of what frames mean. */
+export const PROTOCOL_VERSION = 2;
 
 const TAG = "\u0000flotilla";
 
@@ -62,10 +63,15 @@ export function fromWire(value: unknown, revive: ReviveHandle): unknown {
   if (typeof value !== "object" || value === null) return value;
   // A copy: what was decoded is a window on the whole frame, with everybody else's bytes in it.
   if (value instanceof Uint8Array) return new Uint8Array(value);
-  if (Array.isArray(value)) return value.map((part) => fromWire(part, revive));
-  const parts = (value as Record<string, unknown>)[TAG];
+  const fields = value as Record<string, unknown>;
+  const parts = fields[TAG];
   if (Array.isArray(parts)) return fromTag(parts as unknown as Tagged, revive);
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, fromWire(part, revive)]));
+  // In place: what was decoded belongs to nobody else.
+  for (const key of Object.keys(fields)) {
+    const part = fields[key];
+    if (typeof part === "object" && part !== null) fields[key] = fromWire(part, revive);
+  }
+  return value;
 }
 
 function fromTag([kind, ...parts]: Tagged, revive: ReviveHandle): unknown {
@@ -98,44 +104,52 @@ function fromTag([kind, ...parts]: Tagged, revive: ReviveHandle): unknown {
   }
 }
 
+/** Envelopes that arrived together. */
+export interface Frame {
+  readonly envelopes: readonly Envelope[];
+  /** Whether values in it need `fromWire`: most frames hold nothing but plain data. */
+  readonly tagged: boolean;
+}
+
+/** One value ⇄ bytes. */
+export interface ValueCodec {
+  /** Throws NotSendable with a path that begins with `root`. */
+  encode(value: unknown, root: string): Uint8Array;
+  /** Throws TypeError for bytes that `encode` did not make. */
+  decode(bytes: Uint8Array): unknown;
+}
+
 /** One per system: MessagePack writers keep buffers, and two systems must not share them. */
 export class Codec {
   readonly #packr = new Packr({ useRecords: false, moreTypes: false, useBigIntExtension: false });
+  readonly #scanner = new Scanner();
 
   encodeFrame(envelopes: readonly Envelope[]): Uint8Array {
-    const body = this.#packr.pack(envelopes);
-    const frame = new Uint8Array(body.length + 1);
-    frame[0] = PROTOCOL_VERSION;
-    frame.set(body, 1);
-    return frame;
+    return this.#packr.pack(toWords(envelopes, PROTOCOL_VERSION));
   }
 
   /** The envelopes of a frame; undefined when it is not one of ours (CD2). */
-  decodeFrame(frame: Uint8Array): Envelope[] | undefined {
-    if (frame[0] !== PROTOCOL_VERSION) return undefined;
+  decodeFrame(bytes: Uint8Array): Frame | undefined {
+    const scanned = this.#scanner.scan(bytes);
+    if (scanned === "refused") return undefined;
     try {
-      const envelopes: unknown = this.#packr.unpack(frame.subarray(1));
-      return Array.isArray(envelopes) && envelopes.every(isEnvelope) ? envelopes : undefined;
+      const words: unknown = this.#packr.unpack(bytes);
+      if (!Array.isArray(words) || words[0] !== PROTOCOL_VERSION) return undefined;
+      const envelopes = fromWords(words);
+      return envelopes && { envelopes, tagged: scanned === "tagged" };
     } catch {
       return undefined;
     }
   }
-}
 
-function isEnvelope(value: unknown): value is Envelope {
-  if (typeof value !== "object" || value === null) return false;
-  const { kind, to, method, args, deadlineMs, chain } = value as Partial<Record<string, unknown>>;
-  if (typeof kind !== "string") return false;
-  if (kind !== "call" && kind !== "cast") return true;
-  // Arguments that are no list would make the actor's method throw, and what a cast throws is the actor's own failure.
-  const isMessage =
-    typeof method === "string" && Array.isArray(args) && typeof deadlineMs === "number" && isAddress(to);
-  return isMessage && !Number.isNaN(deadlineMs) && (kind === "cast" || isChain(chain));
+  /** Values as bytes, for what is stored: state, events, tasks. */
+  values(revive: ReviveHandle): ValueCodec {
+    return {
+      encode: (value, root) => this.#packr.pack(toWire(value, root)).slice(),
+      decode: (bytes) => {
+        if (this.#scanner.scan(bytes) === "refused") throw new TypeError("these bytes are no value of ours");
+        return fromWire(this.#packr.unpack(bytes), revive);
+      },
+    };
+  }
 }
-
-function isAddress(value: unknown): value is Address {
-  const { node, id, type } = (value ?? {}) as Partial<Record<string, unknown>>;
-  return typeof node === "string" && typeof id === "string" && typeof type === "string";
-}
-
-const isChain = (value: unknown): boolean => Array.isArray(value) && value.every((link) => typeof link === "string");

@@ -4,10 +4,11 @@
 // E1  `id` is chosen by the asking node and is unique there; answers carry it back. Nobody answers a cast.
 // E2  `deadlineMs` is absolute. After it nobody cares: the message is not started and its answer is dropped.
 // E3  A chunk's `sequence` starts at 0 and grows by one; a gap or a repeat ends the stream with an error, never with wrong data.
-// E4  A node that does not know an envelope's kind or version counts and drops it.
+// E4  A node that does not know an envelope's kind or version counts and drops the frame.
 
 import type { Address } from "./address.ts";
 import type { ErrorData } from "./errors.ts";
+import type { TaskAttempt } from "./tasks/task.ts";
 
 /** What an error is while it travels. `cause` is what the actor's own code threw. */
 export interface WireError {
@@ -33,6 +34,19 @@ export interface ActorEnd {
   readonly error?: WireError;
 }
 
+/** What only some calls carry. */
+export interface CallExtras {
+  /** "bulk"; absent for interactive. */
+  readonly lane?: "bulk";
+  /** Idempotency key. */
+  readonly key?: string;
+  /** W3C traceparent and tracestate. */
+  readonly trace?: string;
+  readonly traceState?: string;
+  /** The task attempt this call runs for. */
+  readonly attempt?: TaskAttempt;
+}
+
 export interface SpawnEnvelope {
   readonly kind: "spawn";
   readonly id: number;
@@ -52,6 +66,7 @@ export interface CallEnvelope {
   readonly chain: readonly string[];
   /** Present when the answer is wanted as a stream: chunks that may be sent before more credit comes. */
   readonly credit?: number;
+  readonly extras?: CallExtras;
 }
 
 export interface CastEnvelope {
@@ -60,6 +75,7 @@ export interface CastEnvelope {
   readonly method: string;
   readonly args: readonly unknown[];
   readonly deadlineMs: number;
+  readonly extras?: CallExtras;
 }
 
 export type ReplyEnvelope =
@@ -80,6 +96,15 @@ export type ControlEnvelope =
     }
   | { readonly kind: "watch"; readonly id: number; readonly to: Address }
   | { readonly kind: "unwatch"; readonly id: number; readonly to: Address }
-  | { readonly kind: "signal"; readonly id: number; readonly end: ActorEnd };
+  | { readonly kind: "signal"; readonly id: number; readonly end: ActorEnd }
+  /** Frames may have been lost: which of these do you still work on? Answered by `forgotten` with those it does not. */
+  | { readonly kind: "probe"; readonly id: number; readonly ids: readonly number[] }
+  | { readonly kind: "forgotten"; readonly id: number; readonly ids: readonly number[] }
+  /** The sender's connection broke and is there again: probe what you wait for. */
+  | { readonly kind: "reconnected"; readonly id: number }
+  /** The frame itself is too large to travel: its bytes are in blobs under this hash. Alone in its frame. */
+  | { readonly kind: "blob"; readonly id: number; readonly hash: string }
+  /** Beside what went to blobs: makes its bytes unlike all others, so that who has loaded them may delete them. Means nothing. */
+  | { readonly kind: "stamp"; readonly id: number; readonly by: string };
 
 export type Envelope = SpawnEnvelope | CallEnvelope | CastEnvelope | ReplyEnvelope | ControlEnvelope;

@@ -53,7 +53,11 @@ const RUNTIME_ERRORS = {
     retryable: true,
     remedy: "The actor was restarted while it worked on this call; it may have run in part.",
   },
-  ActorStartFailed: { retryable: false, remedy: "Its constructor or onStart threw; read the cause." },
+  ActorStartFailed: {
+    retryable: false,
+    remedy:
+      "Its constructor or onStart threw, or onStart took longer than startTimeoutMs; read the message and the cause.",
+  },
   ActorThrew: { retryable: false, remedy: "The actor's own method threw; read the cause." },
   Cancelled: { retryable: false, remedy: "The caller gave the call up." },
   Closed: { retryable: false, remedy: "The system was closed; connect again." },
@@ -63,8 +67,18 @@ const RUNTIME_ERRORS = {
   },
   DeadlineExceeded: { retryable: true, remedy: "Give it more time with handle.with({ timeoutMs })." },
   InvalidOption: { retryable: false, remedy: "Correct the option that the message names." },
+  LeaseLost: {
+    retryable: true,
+    remedy:
+      "This node could not renew its lease and gave up what it held; look the name up again, another node may have it.",
+  },
   MailboxFull: { retryable: true, remedy: "Try again after data.retryAfterMs, or spawn with a larger mailboxMax." },
   NameTaken: { retryable: false, remedy: "Use get(name), or spawn with getIfExists: true." },
+  NodeLost: { retryable: true, remedy: "Its node left or died; look its name up again, or spawn it anew." },
+  NodeNameTaken: {
+    retryable: false,
+    remedy: "Another live process has this node name; give this one another (name), or stop that one first.",
+  },
   NoSuchActor: { retryable: false, remedy: "It ended, or never was there; spawn it, or look its name up again." },
   NoSuchMethod: { retryable: false, remedy: "Call one of the methods that data.methods lists." },
   NotSendable: { retryable: false, remedy: "Send plain data, Map, Set, Date, bytes or handles; data.path says where." },
@@ -72,6 +86,10 @@ const RUNTIME_ERRORS = {
   StreamBroken: { retryable: true, remedy: "Part of the stream was lost on the way; ask again." },
   Unavailable: { retryable: true, remedy: "The node cannot be reached now; try again." },
   Unplaceable: { retryable: true, remedy: "No node fits; data.rejected says why for each." },
+  Unknown: {
+    retryable: true,
+    remedy: "It may have run or not; ask again with a key, or look at what it would have done.",
+  },
   UnknownActorType: { retryable: false, remedy: "Register the type on that node: connect({ actors: [Type] })." },
   WrongKind: { retryable: false, remedy: "Iterate a generator method with for await; await any other." },
 } satisfies Record<string, ErrorKind>;

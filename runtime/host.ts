@@ -7,44 +7,70 @@
 
 import type { ActorType } from "./actor.ts";
 import { type Address, formatAddress } from "./address.ts";
-import { Cell, type CellHost } from "./cell/cell.ts";
+import { Cell } from "./cell/cell.ts";
+import type { CellHost } from "./cell/cell-host.ts";
 import { goneFailure } from "./cell/refusal.ts";
 import { RunQueue } from "./cell/run-queue.ts";
 import type { Directive } from "./cell/supervisor.ts";
 import type { Clock } from "./clock.ts";
+import type { ReviveHandle } from "./codec.ts";
+import type { Counts } from "./counts.ts";
 import { DeadLetters } from "./dead-letters.ts";
-import type { Claim, Directory } from "./directory.ts";
+import { type Claim, type Directory, nameKey, since, UNNAMED } from "./directory.ts";
 import type { ActorEnd, WireError } from "./envelope.ts";
-import { runtimeError } from "./errors.ts";
+import { FlotillaError, runtimeError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
+import { type FleetTies, type Holding, Holdings } from "./holdings.ts";
 import type { LogLevel, LogSink } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
+import type { Store } from "./store.ts";
+import type { Tracing } from "./trace.ts";
+import type { TypeRequest, Types } from "./types.ts";
 
 /** One spawn, decided and checked: what a host needs to make the actor. */
-export interface SpawnRequest {
-  readonly type: string;
+export interface SpawnRequest extends TypeRequest {
   readonly args: readonly unknown[];
   readonly settings: SpawnSettings;
   readonly name?: string;
   readonly namespace?: string;
   readonly getIfExists?: boolean;
+  /** Ends with neither its parent nor the node that spawned it, and comes back when its own dies. */
+  readonly detached?: boolean;
+  /** Node of the process that spawned it. Default: the node it is made on. */
+  readonly owner?: string;
+  /** The actor that spawned it. */
+  readonly parent?: Address;
+  /** The entry of a node that has departed, to be taken over: the actor is made again. */
+  readonly takeover?: Claim;
 }
 
 export interface HostOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly log: LogSink;
+  readonly store: Store;
   readonly directory: Directory;
+  readonly counts: Counts;
+  /** Undefined when nobody records spans. */
+  readonly tracing: Tracing | undefined;
+  readonly types: Types;
+  /** Makes the handles that stored values may hold. */
+  readonly revive: ReviveHandle;
+  readonly startTimeoutMs: number;
   readonly contextOf: (cell: Cell) => unknown;
+  /** Absent when this process is alone. */
+  readonly fleet?: FleetTies;
 }
 
 export class Host implements CellHost {
   readonly clock: Clock;
+  readonly startTimeoutMs: number;
   readonly deadLetters = new DeadLetters();
   readonly #options: HostOptions;
   readonly #cells = new Map<string, Cell>();
-  readonly #types = new Map<string, ActorType>();
-  readonly #claims = new Map<Cell, Claim>();
+  /** Ids of actors whose names are being claimed. */
+  readonly #claiming = new Set<string>();
+  readonly holdings: Holdings;
   readonly #queue: RunQueue;
   #lastId = 0;
   #closed = false;
@@ -52,25 +78,30 @@ export class Host implements CellHost {
   constructor(options: HostOptions) {
     this.#options = options;
     this.clock = options.clock;
+    this.startTimeoutMs = options.startTimeoutMs;
     this.#queue = new RunQueue(options.clock);
+    const { node, clock, store, directory, revive, fleet } = options;
+    this.holdings = new Holdings({ node, clock, store, directory, revive, fleet, log: this.log.bind(this) });
+  }
+
+  /** What can be made here. */
+  get types(): Types {
+    return this.#options.types;
+  }
+
+  get counts(): Counts {
+    return this.#options.counts;
+  }
+
+  /** Messages that wait in mailboxes here: looks at every actor. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const cell of this.#cells.values()) waiting += cell.waiting;
+    return waiting;
   }
 
   get size(): number {
     return this.#cells.size;
-  }
-
-  /** Makes a type known, so that it can be spawned from elsewhere by its name. Throws InvalidOption for two classes of one name. */
-  register(type: ActorType): void {
-    const known = this.#types.get(type.type);
-    if (known === type) return;
-    if (known !== undefined && known.actorClass !== type.actorClass) {
-      throw runtimeError("InvalidOption", `two classes are called "${type.type}"; give one of them another type name`);
-    }
-    this.#types.set(type.type, type);
-  }
-
-  typeOf(name: string): ActorType | undefined {
-    return this.#types.get(name);
   }
 
   /** The cell at an address of this node, while it lives. */
@@ -78,51 +109,105 @@ export class Host implements CellHost {
     return this.#cells.get(address.id);
   }
 
-  /** Makes an actor and answers once it has started. Throws UnknownActorType, NameTaken, ActorStartFailed, Closed. */
+  /** Whether the entry of an actor at this address is in good hands: it lives, is being made, or is being released. */
+  isHere(address: Address): boolean {
+    return this.#cells.has(address.id) || this.#claiming.has(address.id) || this.holdings.isReleasing(address);
+  }
+
+  /** Makes an actor and answers once it has started. Throws as Types.find does, and NameTaken, ActorStartFailed, Closed; on a fleet LeaseLost. */
   spawn(request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
     this.#checkOpen(parent);
-    const type = this.#types.get(request.type);
-    if (type === undefined) {
-      const known = [...this.#types.keys()].join(", ") || "none";
-      throw runtimeError(
-        "UnknownActorType",
-        `no actor type "${request.type}" on ${this.#options.node}; known: ${known}`,
-      );
-    }
+    const type = this.#options.types.find(request);
+    if (!(type instanceof Promise)) return this.#spawnOf(type, request, parent);
+    return type.then((loaded) => {
+      // The system or the parent may have ended while the code was loaded.
+      this.#checkOpen(parent);
+      return this.#spawnOf(loaded, request, parent);
+    });
+  }
+
+  #spawnOf(registered: ActorType, request: SpawnRequest, parent: Cell | undefined): Address | Promise<Address> {
+    const type = this.#options.tracing?.served(registered) ?? registered;
     const address: Address = {
       node: this.#options.node,
       id: String(++this.#lastId),
       type: request.type,
       incarnation: 1,
     };
-    if (request.name !== undefined) return this.#spawnNamed(request, request.name, type, address, parent);
-    const cell = new Cell(this, type, address, request.args, request.settings, parent);
-    return this.#start(cell);
+    this.holdings.check(request);
+    const family = request.detached ? undefined : parent;
+    const key = this.#keyOf(request, address);
+    if (key !== undefined) {
+      this.#claiming.add(address.id);
+      const held = this.#spawnHeld(request, type, { ...address, key }, key, family);
+      return held.finally(() => this.#claiming.delete(address.id));
+    }
+    return this.#start(this.#make(request, type, address, family), request);
   }
 
-  async #spawnNamed(
+  /** The key of the entry that a new actor needs; undefined when it needs none. */
+  #keyOf(request: SpawnRequest, { node, id }: Address): string | undefined {
+    const { takeover, namespace = "default", name } = request;
+    if (takeover !== undefined) return takeover.key;
+    if (name !== undefined) return nameKey(namespace, name);
+    // No two actors ever have one id on one node (A1), so nobody else makes this name.
+    return this.holdings.isRecoverable(request) ? nameKey(UNNAMED, `${node}/${id}`) : undefined;
+  }
+
+  async #spawnHeld(
     request: SpawnRequest,
-    name: string,
     type: ActorType,
     address: Address,
+    key: string,
     parent?: Cell,
   ): Promise<Address> {
-    const claimed = await this.#options.directory.claim(request.namespace ?? "default", name, address);
-    if (claimed.kind === "taken") {
-      if (request.getIfExists && claimed.by.type === request.type) return claimed.by;
-      const by = formatAddress(claimed.by);
-      throw runtimeError("NameTaken", `the name "${name}" is held by ${by}`, { data: { name, by } });
-    }
+    const { directory, node } = this.#options;
+    const { takeover, ...again } = request;
+    const recoverable = this.holdings.isRecoverable(request);
+    const { owner = node, detached = false } = request;
+    const entry = { address, owner, detached, ...(recoverable && { request: { ...again, owner } }) };
+    const claiming = takeover === undefined ? directory.claim(key, entry) : directory.takeover(takeover, entry);
+    const claimed = await claiming.catch((error: unknown) => {
+      this.holdings.forget(key, address);
+      throw error;
+    });
+    if (claimed.kind !== "claimed") return this.#notClaimed(request, claimed);
     try {
-      // The system or the parent may have ended while the name was claimed.
+      // The system, the parent or the owner may have ended, or the lease, while the name was claimed.
       this.#checkOpen(parent);
+      this.holdings.check(request);
     } catch (error) {
-      await this.#options.directory.release(claimed.claim);
+      await directory.release(claimed.claim);
       throw error;
     }
+    const cell = this.#make(request, type, address, parent, { entry, claim: claimed.claim });
+    return this.#start(cell, request);
+  }
+
+  /** The holder where that will do; throws otherwise. */
+  #notClaimed(
+    request: SpawnRequest,
+    claimed: Exclude<Awaited<ReturnType<Directory["takeover"]>>, { kind: "claimed" }>,
+  ): Address {
+    const { name = request.takeover?.key, getIfExists, type } = request;
+    if (claimed.kind === "released") throw runtimeError("NoSuchActor", `${name} was released and is not recovered`);
+    const { by: holder, holder: stands } = claimed;
+    const by = formatAddress(holder);
+    if (stands.kind === "present") {
+      if (getIfExists && holder.type === type) return holder;
+      throw runtimeError("NameTaken", `the name "${name}" is held by ${by}`, { data: { name, by } });
+    }
+    // Soon it is either back or may be taken: whoever asks again will get it.
+    throw new FlotillaError("NameTaken", `the name "${name}" is held by ${by}, whose node ${since(stands.sinceMs)}`, {
+      retryable: true,
+      data: { name, by, silentSinceMs: stands.sinceMs },
+    });
+  }
+
+  #make(request: SpawnRequest, type: ActorType, address: Address, parent?: Cell, holding?: Holding): Cell {
     const cell = new Cell(this, type, address, request.args, request.settings, parent);
-    this.#claims.set(cell, claimed.claim);
-    return this.#start(cell);
+    this.holdings.add(cell, request, holding);
+    return cell;
   }
 
   /** Throws when nobody would be left to end a new actor. */
@@ -131,17 +216,25 @@ export class Host implements CellHost {
     if (parent?.isEnded) throw runtimeError("ActorEnded", `${parent.label} has ended and can have no children`);
   }
 
-  #start(cell: Cell): Address | Promise<Address> {
+  #start(cell: Cell, request: SpawnRequest): Address | Promise<Address> {
     this.#cells.set(cell.address.id, cell);
+    this.counts.spawned++;
     const why = cell.start();
     if (why === undefined) return cell.address;
-    return why instanceof Promise ? why.then((late) => this.#started(cell, late)) : this.#started(cell, why);
+    return why instanceof Promise
+      ? why.then((late) => this.#started(cell, request, late))
+      : this.#started(cell, request, why);
   }
 
-  #started(cell: Cell, why: WireError | undefined): Address {
+  #started(cell: Cell, request: SpawnRequest, why: WireError | undefined): Address {
     if (why === undefined) return cell.address;
-    cell.kill();
-    throw errorOf(why);
+    if (request.takeover === undefined) {
+      cell.kill();
+      throw errorOf(why);
+    }
+    // Nobody waits for an actor that is made again: its supervisor decides, as after any other failure.
+    cell.fail(why);
+    return cell.address;
   }
 
   // What cells ask of their host ------------------------------------------------------------------------------------------
@@ -156,15 +249,11 @@ export class Host implements CellHost {
 
   ended(cell: Cell): void {
     this.#cells.delete(cell.address.id);
-    const claim = this.#claims.get(cell);
-    if (claim === undefined) return;
-    this.#claims.delete(cell);
-    this.#options.directory
-      .release(claim)
-      .catch((error: unknown) => this.log("warn", "a name was not released", { error: String(error) }, cell));
+    this.holdings.ended(cell);
   }
 
   failed(cell: Cell, why: WireError, directive: Directive["kind"]): void {
+    if (directive === "restart") this.counts.restarted++;
     const data = { code: why.code, directive, stack: why.cause?.stack };
     this.log("error", `failed: ${why.message}; ${directive}`, data, cell);
   }
@@ -200,6 +289,11 @@ export class Host implements CellHost {
     };
   }
 
+  /** From now on nothing is made here. */
+  refuseNew(): void {
+    this.#closed = true;
+  }
+
   /** Ends all actors: what they have in hand within `timeoutMs` for all of them together. */
   async close(timeoutMs: number): Promise<void> {
     this.#closed = true;
@@ -207,5 +301,6 @@ export class Host implements CellHost {
     for (const cell of [...this.#cells.values()].reverse()) {
       if (cell.parent === undefined) await cell.stop(Math.max(0, untilMs - this.clock.monotonic()));
     }
+    this.holdings.close();
   }
 }

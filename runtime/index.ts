@@ -1,21 +1,43 @@
 // The SDK: every name a user of actors needs. Other folders import runtime/ from here only.
 
-export { type ActorClass, type ActorHooks, type ActorType, defineActor, type SpawnOptions } from "./actor.ts";
+export {
+  type ActorClass,
+  type ActorHooks,
+  type ActorType,
+  defineActor,
+  type SpawnOptions,
+  type TypeOptions,
+} from "./actor.ts";
 export { type Address, formatAddress } from "./address.ts";
 export type { Blobs } from "./blobs.ts";
 export type { CallOptions } from "./calls.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
+export { loadActorModule } from "./code/actor-module.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
 export { type ActorContext, type ActorTimers, actorContext } from "./context.ts";
+export type { OutcomeStats, SystemStats } from "./counts.ts";
 export type { DeadLetter, DeadLetters } from "./dead-letters.ts";
 export type { ActorEnd } from "./envelope.ts";
 export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaError } from "./errors.ts";
 export type { EventLog } from "./event-log.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
+export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
 export type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
+export type { Mapped, Pool } from "./pool/pool.ts";
+export type { PoolHandle } from "./pool/pool-handle.ts";
+export type { MapOptions, PoolCallOptions, PoolOptions } from "./pool/pool-options.ts";
+export type { PoolStrategy } from "./pool/strategy.ts";
+export type { Ports } from "./ports.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
+export type { ActorReminders, Reminder, ReminderTime } from "./reminders.ts";
+export type { ActorState } from "./state.ts";
 export type { Store } from "./store.ts";
 export type { Stream } from "./stream.ts";
-export type { ActorSystem, Ports, SystemStats } from "./system.ts";
+export type { ActorSystem } from "./system.ts";
+export type { TaskDeadLetter, TaskDeadLetters } from "./tasks/dead-letters.ts";
+export type { SubmitOptions, TaskAttempt, TaskFailure } from "./tasks/task.ts";
+export type { ResultOptions, WaitedTasks, WaitOptions } from "./tasks/tasks.ts";
+export type { Published, PublishOptions, SubscribeOptions, Subscription, TopicEvent } from "./topics.ts";
+export type { TraceContext } from "./trace.ts";
 export type { Transport } from "./transport.ts";

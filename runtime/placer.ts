@@ -11,13 +11,31 @@ export interface PlacementRequest {
   readonly type: string;
   /** The actor's own name, when it has one. */
   readonly name?: string;
-  /** The only node that will do (P3). */
+  /** The only node that will do (P3), by its id or its name. */
   readonly node?: string;
 }
 
-/** What a placer knows of a node. */
+/** A node as it tells the others of itself: what membership stores and placers choose by. Plain data. */
 export interface NodeRecord {
+  /** The node's id: new for each life of its process. */
   readonly node: string;
+  /** What people call it; at most one node of a fleet has it at a time. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Actor types it can make. */
+  readonly types: readonly { readonly type: string; readonly version: string }[];
+  /** Whether it takes actors that others spawn. */
+  readonly accepts: boolean;
+  /** Whether it loads code that it is sent, and so any type. */
+  readonly allowsCode: boolean;
+  /** It will leave and takes nothing new. */
+  readonly draining: boolean;
+  /** Version of this package, and of the words on the wire. */
+  readonly flotilla: string;
+  readonly protocol: number;
+  readonly pid: number;
+  /** Milliseconds since the epoch, by its own clock. */
+  readonly startedMs: number;
 }
 
 export type Decision =
@@ -28,7 +46,17 @@ export type Decision =
       readonly score: number;
       readonly reasons: readonly string[];
     }
-  | { readonly kind: "unplaceable"; readonly rejected: readonly { readonly node: string; readonly reason: string }[] };
+  | {
+      readonly kind: "unplaceable";
+      readonly rejected: readonly { readonly node: string; readonly reason: string }[];
+      /** Why there is no choice at all, when that says more than each node's reason. */
+      readonly why?: string;
+    };
+
+/** A refusal as one sentence. */
+export function unplaceable({ why, rejected }: Extract<Decision, { kind: "unplaceable" }>): string {
+  return why ?? rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
+}
 
 export interface Placer {
   place(request: PlacementRequest): Decision | Promise<Decision>;

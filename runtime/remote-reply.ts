@@ -1,39 +1,54 @@
-// The answering side of a call that came from another node: turns what an actor answers into envelopes.
-// It is not how they get there (peers.ts).
+// The answering side of a question that came from another node: turns what an actor answers into envelopes.
+// It is not how they get there (peer.ts).
 //
 // RR1  One end is sent, whatever the actor does: a value, a failure or a stream's end.
 // RR2  What cannot be sent becomes a failure that can.
+// RR3  The question's deadline is kept here as well as where it was asked: a cancel may get lost.
 
-import type { ReplySink } from "./cell/message.ts";
+import type { Message, ReplySink } from "./cell/message.ts";
 import { toWire } from "./codec.ts";
+import { isSimple } from "./copy.ts";
+import type { Waiting } from "./deadlines.ts";
 import type { ReplyEnvelope, WireError } from "./envelope.ts";
 import type { ErrorData } from "./errors.ts";
-import { failureOf } from "./failure.ts";
+import { failure, failureOf } from "./failure.ts";
 
-export class RemoteReply implements ReplySink {
+/** The way back to who asked. */
+export interface ReplyChannel {
+  /** Sends an answer; all but chunks are the last one. */
+  answer(reply: ReplyEnvelope): void;
+}
+
+export class RemoteReply implements ReplySink, Waiting {
+  readonly deadlineMs: number;
+  bucket: Waiting["bucket"] = undefined;
+  before: Waiting | undefined = undefined;
+  after: Waiting | undefined = undefined;
+  /** The message that works on it; undefined for what is no call. */
+  message: Message | undefined = undefined;
   readonly #id: number;
-  readonly #send: (reply: ReplyEnvelope) => void;
-  readonly #broken: (why: WireError) => void;
+  readonly #channel: ReplyChannel;
   #sequence = 0;
   #done = false;
 
-  /** `broken` is told when a stream ends here because a chunk of it cannot be sent: nobody will give it credit any more. */
-  constructor(id: number, send: (reply: ReplyEnvelope) => void, broken: (why: WireError) => void = () => {}) {
+  constructor(id: number, channel: ReplyChannel, deadlineMs: number) {
     this.#id = id;
-    this.#send = send;
-    this.#broken = broken;
+    this.#channel = channel;
+    this.deadlineMs = deadlineMs;
   }
 
   value(value: unknown): void {
     if (this.#done) return;
-    let wire: unknown;
-    try {
-      wire = toWire(value, "result");
-    } catch (error) {
-      return this.fail(failureOf(error, "result"));
+    let wire = value;
+    if (!isSimple(value)) {
+      try {
+        wire = toWire(value, "result");
+      } catch (error) {
+        return this.fail(failureOf(error, "result"));
+      }
     }
     this.#done = true;
-    this.#send({ kind: "reply", id: this.#id, value: wire });
+    this.#channel.answer({ kind: "reply", id: this.#id, value: wire });
   }
 
   chunk(value: unknown): void {
@@ -44,21 +59,33 @@ export class RemoteReply implements ReplySink {
     } catch (error) {
       const why = failureOf(error, "chunk");
       this.fail(why);
-      return this.#broken(why);
+      // The stream ends here, and nobody will give it credit any more.
+      this.message?.cancel(why);
+      return;
     }
-    this.#send({ kind: "chunk", id: this.#id, sequence: this.#sequence++, value: wire });
+    this.#channel.answer({ kind: "chunk", id: this.#id, sequence: this.#sequence++, value: wire });
   }
 
   end(): void {
     if (this.#done) return;
     this.#done = true;
-    this.#send({ kind: "end", id: this.#id, sequence: this.#sequence });
+    this.#channel.answer({ kind: "end", id: this.#id, sequence: this.#sequence });
   }
 
   fail(why: WireError): void {
     if (this.#done) return;
     this.#done = true;
-    this.#send({ kind: "error", id: this.#id, error: { ...why, data: sendable(why.data) } });
+    this.#channel.answer({ kind: "error", id: this.#id, error: { ...why, data: sendable(why.data) } });
+  }
+
+  /** Whoever asked has gone or no longer cares: nothing more is sent, and the work is told. */
+  abandon(why: WireError): void {
+    this.#done = true;
+    this.message?.cancel(why);
+  }
+
+  expired(): void {
+    this.message?.cancel(failure("DeadlineExceeded", "the deadline of the call passed while it ran"));
   }
 }
 

@@ -5,11 +5,20 @@
 //
 // ST1  The producer never runs more than WINDOW chunks ahead of the reader.
 // ST2  Chunks come in the order they were yielded; a failure comes after the chunks before it.
-// ST3  Leaving the loop early (break, return, throw) cancels the method.
+// ST3  Leaving the loop early (break, return, throw), or the block of an `await using`, cancels the method.
 // ST4  The system's call time-out bounds the wait for each chunk; a `timeoutMs` given by the caller bounds the whole stream instead.
 
 import { type Address, formatAddress } from "./address.ts";
-import { type CallEnvironment, type CallOptions, cancelledBy, chainOf, deadlineOf, whyNot } from "./calls.ts";
+import {
+  type CallEnvironment,
+  type CallOptions,
+  cancelledBy,
+  chainOf,
+  deadlineOf,
+  handOver,
+  mark,
+  whyNot,
+} from "./calls.ts";
 import { type Cancellable, Message, NEVER, type ReplySink } from "./cell/message.ts";
 import { goneFailure } from "./cell/refusal.ts";
 import { currentRunning } from "./cell/running.ts";
@@ -17,12 +26,13 @@ import { copy, copyArgs, isSimple } from "./copy.ts";
 import type { Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
 import { failure, failureOf, raise } from "./failure.ts";
+import type { Span } from "./trace.ts";
 
 /** Chunks a producer may send before the reader has taken any. */
 export const WINDOW = 256;
 
 /** A streamed reply. Iterate it once. */
-export interface Stream<Chunk> extends AsyncIterableIterator<Chunk> {}
+export interface Stream<Chunk> extends AsyncIterableIterator<Chunk>, AsyncDisposable {}
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
@@ -43,8 +53,11 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
   readonly #options: CallOptions | undefined;
   #message: Message | undefined = undefined;
   #parent: Message | undefined = undefined;
+  #span: Span | undefined = undefined;
   #copies = false;
   #started = false;
+  /** Whether the method was asked for at all. */
+  #begun = false;
   #ended = false;
   #failure: WireError | undefined = undefined;
   #chunks: unknown[] = [];
@@ -82,6 +95,10 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     }).then(undefined, raise);
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
   async return(): Promise<IteratorResult<unknown>> {
     this.#started = true;
     this.#chunks = [];
@@ -95,6 +112,7 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
 
   chunk(value: unknown): void {
     if (this.#ended) return;
+    this.#environment.counts.chunks++;
     let copied = value;
     if (this.#copies && !isSimple(value)) {
       try {
@@ -116,6 +134,7 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
   end(): void {
     if (this.#ended) return;
     this.#finish();
+    if (this.#begun) this.#environment.counts.streams.answered++;
     this.#waiter?.resolve(DONE);
     this.#waiter = undefined;
   }
@@ -131,7 +150,8 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
 
   fail(why: WireError): void {
     if (this.#ended) return;
-    this.#finish();
+    this.#finish(why);
+    this.#environment.counts.streams.fail(why.code);
     if (this.#waiter === undefined) this.#failure = why;
     else this.#waiter.reject(why);
     this.#waiter = undefined;
@@ -160,9 +180,12 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
   #start(): void {
     this.#started = true;
     const environment = this.#environment;
+    this.#begun = true;
+    environment.counts.streams.started++;
+    this.#span = environment.tracing?.begin("stream", this.#address, this.#method);
     const running = currentRunning();
     const receiver = environment.routes.find(this.#address);
-    const refused = whyNot(running, this.#options);
+    const refused = whyNot(running, this.#options) ?? keyedFailure(this.#options);
     if (refused !== undefined || receiver === undefined)
       return this.fail(refused ?? goneFailure(formatAddress(this.#address)));
     this.#copies = receiver.copies;
@@ -170,14 +193,16 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     const bound = deadlineOf(environment, running, this.#options?.timeoutMs ?? NEVER);
     try {
       const args = this.#copies ? copyArgs(this.#args) : this.#args;
-      this.#message = new Message(this.#method, args, bound, chainOf(environment, running), this, WINDOW);
+      const message = new Message(this.#method, args, bound, chainOf(environment, running), this, WINDOW);
+      this.#message = mark(message, this.#options, this.#parent);
+      this.#message.trace = this.#span === undefined ? this.#parent?.trace : this.#span.context;
     } catch (error) {
       return this.fail(failureOf(error, this.#method));
     }
     this.#parent?.started(this);
     this.#options?.signal?.addEventListener("abort", this.#aborted);
     try {
-      const why = receiver.receive(this.#message);
+      const why = handOver(environment, receiver, this.#message, this.#address);
       if (why !== undefined) this.fail(why);
     } catch (error) {
       this.fail(failureOf(error, this.#method));
@@ -213,10 +238,16 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
 
   readonly #aborted = (): void => this.cancel(cancelledBy(this.#options?.signal));
 
-  #finish(): void {
+  #finish(why?: WireError): void {
     this.#ended = true;
+    this.#span?.end(why);
     this.#environment.deadlines.remove(this);
     this.#parent?.finished(this);
     this.#options?.signal?.removeEventListener("abort", this.#aborted);
   }
+}
+
+function keyedFailure(options: CallOptions | undefined): WireError | undefined {
+  if (options?.key === undefined) return undefined;
+  return failure("InvalidOption", "option key: a stream has no outcome that could be kept; call it without a key");
 }

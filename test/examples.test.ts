@@ -42,6 +42,7 @@ const OUTPUT: Readonly<Record<string, readonly string[]>> = {
     "3. agent-dev-003 score N not verified",
     "winner: agent-dev-001",
   ],
+  "08-topics.ts": ["1: tea", "2: salt", "orders.new tea, orders.new salt, orders.paid tea"],
 };
 
 const examples = async () => (await readdir(FOLDER)).filter((name) => /^\d\d-.*\.ts$/.test(name)).sort();

@@ -2,12 +2,14 @@
 
 import type { Decision, NodeRecord, PlacementRequest, Placer } from "../placer.ts";
 
+type Known = Pick<NodeRecord, "node">;
+
 export class LocalPlacer implements Placer {
   readonly #here: string;
-  readonly #nodes: () => readonly NodeRecord[];
+  readonly #nodes: () => readonly Known[];
 
   /** `nodes` answers who is there now; it need not list `here`. */
-  constructor(here: string, nodes: () => readonly NodeRecord[] = () => []) {
+  constructor(here: string, nodes: () => readonly Known[] = () => []) {
     this.#here = here;
     this.#nodes = nodes;
   }

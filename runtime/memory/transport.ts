@@ -1,12 +1,12 @@
 // The Transport port inside one process: a network is a table of nodes, a frame is a copied byte array delivered on a later microtask.
 
-import type { Receive, Transport } from "../transport.ts";
+import type { Listener, Transport } from "../transport.ts";
 
 const FRAME_MAX_BYTES = 8 * 1024 * 1024;
 
 /** Nodes of one process that can reach each other. Two networks never meet. */
 export class MemoryNetwork {
-  readonly #receivers = new Map<string, Receive>();
+  readonly #receivers = new Map<string, Listener>();
 
   /** The transport of the node with this name. */
   join(node: string): Transport {
@@ -14,16 +14,14 @@ export class MemoryNetwork {
     let closed = false;
     return {
       frameMaxBytes: FRAME_MAX_BYTES,
-      async listen(receive) {
-        receivers.set(node, receive);
+      async listen(listener) {
+        receivers.set(node, listener);
       },
       send(to, frame) {
         if (closed || !receivers.has(to)) return false;
-        // The sender may reuse its buffer, and a receiver must not be called inside send (TP3).
+        // A receiver must not be called inside send (TP3), nor share bytes with the sender.
         const copy = frame.slice();
-        queueMicrotask(() => {
-          if (!closed) receivers.get(to)?.(node, copy);
-        });
+        queueMicrotask(() => receivers.get(to)?.frame(node, copy));
         return true;
       },
       async close() {

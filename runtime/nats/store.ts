@@ -128,7 +128,7 @@ export class NatsStore implements Store {
     this.#checkOpen();
     checkFilter(filter);
     const end = signal === undefined ? this.#end.signal : AbortSignal.any([signal, this.#end.signal]);
-    const missed = (_next: number, sinceMs: number) => checkLag(filter, sinceMs);
+    const missed = (sinceMs: number) => checkLag(filter, sinceMs);
     /** Keys told before `ready`: those that are gone again by then must be told as gone, and no others. */
     let there: Set<string> | undefined = new Set();
     for await (const item of tail({ stream: this.#stream, filter, from: 1, signal: end, missed })) {

@@ -3,7 +3,7 @@
 //
 // J1  A write whose answer was lost is published again with the same id, and the server keeps the first. The server looks at conditions
 //     before it looks at ids (2.15.2), so a refused repetition asks once more what became of the id.
-// J2  `first` and `last` are answered by the stream's leader; `near` and `page` by any replica, which may be behind.
+// J2  `first` and `last` are answered by the stream's leader; `near` and pages by any replica, which may be behind.
 
 import { type Msg, type MsgHdrs, headers as makeHeaders } from "@nats-io/transport-node";
 import type { Connection } from "./connection.ts";
@@ -30,7 +30,12 @@ export interface WriteConditions {
 }
 
 export type Stored =
-  | { readonly kind: "stored"; readonly sequence: number; readonly isDuplicate: boolean }
+  | {
+      readonly kind: "stored";
+      readonly sequence: number;
+      /** The id had been stored before: by an earlier write with it, or by this one, whose answer was lost. */
+      readonly isDuplicate: boolean;
+    }
   | { readonly kind: "refused" };
 
 export interface StreamState {
@@ -71,13 +76,13 @@ export class NatsStream {
       );
       const answer = readAnswer<{ seq: number; duplicate?: boolean }>(reply);
       if (!isApiError(answer)) {
-        return { kind: "stored", sequence: answer.seq, isDuplicate: answer.duplicate === true && attempts === 1 };
+        return { kind: "stored", sequence: answer.seq, isDuplicate: answer.duplicate === true };
       }
       const number = answer.error.err_code;
       if (number === API.wrongLastSequenceUnknown) continue;
       if (number !== API.wrongLastSequence) throw fromApi(`write ${key}`, answer.error);
       const sequence = attempts === 1 ? undefined : await this.sequenceOfId(key, id);
-      return sequence === undefined ? { kind: "refused" } : { kind: "stored", sequence, isDuplicate: false };
+      return sequence === undefined ? { kind: "refused" } : { kind: "stored", sequence, isDuplicate: true };
     }
   }
 
@@ -113,10 +118,22 @@ export class NatsStream {
     return this.#direct(`read ${key}`, reply);
   }
 
-  /** Up to `max` messages from `from` on whose keys the filter takes; perhaps fewer than there are (J2, PAGE_MAX, PAGE_BYTES). */
-  async page(filter: string, from: number, max: number): Promise<readonly StoredMessage[]> {
-    const batch = Math.min(max, PAGE_MAX);
-    const request = { seq: from, batch, max_bytes: PAGE_BYTES, next_by_subj: this.names.subjectPrefix + filter };
+  /** Up to `max` messages from `from` on whose keys the filter takes. None only when the leader has none; `isEnd`: there were no more. */
+  async next(
+    filter: string,
+    from: number,
+    max: number,
+  ): Promise<{ readonly messages: readonly StoredMessage[]; readonly isEnd: boolean }> {
+    const asked = Math.min(max, PAGE_MAX);
+    const page = asked === 1 ? [] : await this.#page(filter, from, asked);
+    if (page.length >= asked) return { messages: page, isEnd: false };
+    // Fewer may mean that the replica is behind, or PAGE_BYTES; the leader knows (J2).
+    const further = await this.first(filter, (page.at(-1)?.sequence ?? from - 1) + 1);
+    return further === undefined ? { messages: page, isEnd: true } : { messages: [...page, further], isEnd: false };
+  }
+
+  async #page(filter: string, from: number, max: number): Promise<readonly StoredMessage[]> {
+    const request = { seq: from, batch: max, max_bytes: PAGE_BYTES, next_by_subj: this.names.subjectPrefix + filter };
     let found: StoredMessage[] = [];
     // A repeated request begins anew: the first one's replies may have been lost in part.
     const begin = () => {

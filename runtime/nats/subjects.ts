@@ -25,6 +25,8 @@ export interface FleetNames {
   readonly queue: StreamNames;
   /** Frames for node `to` from node `from`; what `to` listens to is `frames(to, "*")`. */
   frames(to: string, from: string): string;
+  /** Where node `from` hears that a frame for `to` found nobody; what it listens to is `losses(from, "*", "*")`. */
+  losses(from: string, to: string, receipt: string): string;
 }
 
 const PREFIX = /^[A-Za-z0-9_-]{1,32}$/;
@@ -51,5 +53,6 @@ export function fleetNames(prefix: string = FLEET_PREFIX): FleetNames {
     blobs: log("blobs"),
     queue: log("queue"),
     frames: (to, from) => `${prefix}.n.${to}.${from}`,
+    losses: (from, to, receipt) => `${prefix}.l.${from}.${to}.${receipt}`,
   };
 }

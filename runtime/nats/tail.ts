@@ -28,8 +28,10 @@ export interface TailOptions {
   readonly from: number;
   /** Ends the reading: the caller's wish, or the port's end. */
   readonly signal: AbortSignal;
-  /** Called before pages are read from `next` on because messages were missed, `sinceMs` ago at most; may throw ReaderLagged. */
-  readonly missed: (next: number, sinceMs: number) => void | Promise<void>;
+  /** Called before pages are read because messages were missed, `sinceMs` ago at most; may throw ReaderLagged. */
+  readonly missed?: (sinceMs: number) => void;
+  /** Called when pages went on with another message than `next`; may throw ReaderLagged. */
+  readonly skipped?: (next: number) => Promise<void>;
 }
 
 export async function* tail(options: TailOptions): AsyncGenerator<TailItem, void, undefined> {
@@ -97,15 +99,8 @@ class Live {
     if (signal.aborted) return;
     this.#missedAtMs = undefined;
     try {
-      await missed(this.#next, this.#clock.monotonic() - missedAtMs);
-      for (;;) {
-        const page = await this.#page();
-        for (const message of page) {
-          if (signal.aborted) return;
-          if (this.#pass(message)) yield { kind: "message", message };
-        }
-        if (page.length === 0) break;
-      }
+      missed?.(this.#clock.monotonic() - missedAtMs);
+      yield* this.#pages();
     } catch (error) {
       if (signal.aborted) return;
       if (!isFlotillaError(error, "Unavailable")) throw error;
@@ -116,13 +111,17 @@ class Live {
     if (!signal.aborted) yield { kind: "caught-up" };
   }
 
-  /** What comes next; nothing only when the leader has nothing more: a replica that is behind must not end the reading. */
-  async #page(): Promise<readonly StoredMessage[]> {
-    const { stream, filter } = this.#options;
-    const page = await stream.page(filter, this.#next, PAGE_MAX);
-    if (page.length > 0) return page;
-    const message = await stream.first(filter, this.#next);
-    return message === undefined ? [] : [message];
+  async *#pages(): AsyncGenerator<TailItem, void, undefined> {
+    const { stream, filter, signal, skipped } = this.#options;
+    for (;;) {
+      const { messages, isEnd } = await stream.next(filter, this.#next, PAGE_MAX);
+      if (messages[0]?.sequence !== this.#next) await skipped?.(this.#next);
+      for (const message of messages) {
+        if (signal.aborted) return;
+        if (this.#pass(message)) yield { kind: "message", message };
+      }
+      if (isEnd) return;
+    }
   }
 
   #pass(message: StoredMessage): boolean {

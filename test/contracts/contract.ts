@@ -2,17 +2,19 @@
 
 import { describe, test } from "vitest";
 
-/** A case gets `make`, which opens a fresh form that shares nothing with any other. */
-export type Cases<Form> = Readonly<Record<string, (make: () => Promise<Form>) => Promise<void>>>;
+/** A case gets `make`, which opens a fresh form that shares nothing with any other; `Asked` is what a case may ask of it. */
+export type Cases<Form, Asked = never> = Readonly<Record<string, (make: Make<Form, Asked>) => Promise<void>>>;
+
+export type Make<Form, Asked = never> = (asked?: Asked) => Promise<Form>;
 
 /** Title of a case → why this form cannot do it. */
 export type Skips = Readonly<Record<string, string>>;
 
 /** `isConcurrent`: the cases run at once, for forms whose cases really wait. */
-export function runContract<Form extends { close(): Promise<void> }>(
+export function runContract<Form extends { close(): Promise<void> }, Asked = never>(
   name: string,
-  cases: Cases<Form>,
-  make: () => Promise<Form>,
+  cases: Cases<Form, Asked>,
+  make: Make<Form, Asked>,
   skips: Skips = {},
   isConcurrent = false,
 ): void {
@@ -29,14 +31,14 @@ export function runContract<Form extends { close(): Promise<void> }>(
   });
 }
 
-async function withForms<Form extends { close(): Promise<void> }>(
-  make: () => Promise<Form>,
-  run: (make: () => Promise<Form>) => Promise<void>,
+async function withForms<Form extends { close(): Promise<void> }, Asked>(
+  make: Make<Form, Asked>,
+  run: (make: Make<Form, Asked>) => Promise<void>,
 ): Promise<void> {
   const made: Form[] = [];
   try {
-    await run(async () => {
-      const form = await make();
+    await run(async (asked) => {
+      const form = await make(asked);
       made.push(form);
       return form;
     });

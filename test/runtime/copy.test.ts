@@ -16,7 +16,7 @@ const revive = (address: Address) => ({ [ADDRESS]: address });
 function overTheWire(value: unknown): unknown {
   const envelope = { kind: "reply", id: 1, value: toWire(value, "value") } as Envelope;
   // The bytes go through one more copy, as on a real network.
-  const [arrived] = codec.decodeFrame(codec.encodeFrame([envelope]).slice()) ?? [];
+  const [arrived] = codec.decodeFrame(codec.encodeFrame([envelope]).slice())?.envelopes ?? [];
   return fromWire((arrived as { value: unknown }).value, revive);
 }
 

@@ -2,13 +2,14 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Codec } from "../../runtime/codec.ts";
+import { Codec, PROTOCOL_VERSION } from "../../runtime/codec.ts";
 import type { Envelope } from "../../runtime/envelope.ts";
 import { type ActorSystem, actorContext, defineActor } from "../../runtime/index.ts";
 import { MemoryNetwork } from "../../runtime/memory/transport.ts";
 import type { Transport } from "../../runtime/transport.ts";
 import { caught, codeOf } from "../support/caught.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
+import { hearing } from "../support/listener.ts";
 import { closeWithin, settleFrames } from "../support/places.ts";
 import { type Network, openSystems } from "../support/systems.ts";
 
@@ -80,13 +81,13 @@ class WatchedNetwork implements Network {
     const transport = this.#inner.join(node);
     return {
       ...transport,
-      send: (to, frame) => {
-        const envelopes = this.#codec.decodeFrame(frame) ?? [];
+      send: (to, frame, receipt) => {
+        const envelopes = [...(this.#codec.decodeFrame(frame)?.envelopes ?? [])];
         this.sent.push({ from: node, to, envelopes });
         const kept = envelopes.filter((envelope) => !this.drop(envelope));
         return kept.length === envelopes.length
-          ? transport.send(to, frame)
-          : kept.length === 0 || transport.send(to, this.#codec.encodeFrame(kept));
+          ? transport.send(to, frame, receipt)
+          : kept.length === 0 || transport.send(to, this.#codec.encodeFrame(kept), receipt);
       },
     };
   }
@@ -220,14 +221,38 @@ describe("lost frames", () => {
   });
 });
 
+type Nonsense = Partial<Record<string, unknown>>;
+
+/** What our own encoder would make of it if it looked at nothing (words.ts). */
+function nonsenseWords({ kind, id, to, method, args, deadlineMs, chain, credit, value, sequence, ...rest }: Nonsense) {
+  const target = (to ?? {}) as Nonsense;
+  const head = [0, target.node, target.id, target.type, target.incarnation, method, 1, deadlineMs];
+  switch (kind) {
+    case "call":
+      return [...head, 3, id, args, { chain, credit }];
+    case "cast":
+      return [...head, 4, args];
+    case "reply":
+      return [6, id, value];
+    case "chunk":
+      return [7, id, sequence, value];
+    default:
+      return [9, { kind, id, to, ...rest }];
+  }
+}
+
 /** A node of our own making, that says what it likes. */
 async function stranger(network: WatchedNetwork, name = "stranger") {
   const transport = network.join(name);
   const codec = new Codec();
-  await transport.listen(() => {});
+  await transport.listen(hearing());
   return {
     bytes: (frame: Uint8Array) => transport.send("south", frame),
-    says: (...envelopes: unknown[]) => transport.send("south", codec.encodeFrame(envelopes as Envelope[])),
+    says: (...envelopes: Nonsense[]) =>
+      transport.send(
+        "south",
+        codec.values(() => undefined).encode([PROTOCOL_VERSION, ...envelopes.flatMap(nonsenseWords)], "frame"),
+      ),
   };
 }
 
@@ -304,7 +329,7 @@ describe("strangers", () => {
     const work = actor.work();
     const codec = new Codec();
     const liar = network.join("liar");
-    await liar.listen(() => {});
+    await liar.listen(hearing());
     for (let id = 0; id < 10; id++) liar.send("north", codec.encodeFrame([{ kind: "reply", id, value: "a lie" }]));
     expect(await work).toBe("done");
     expect(systems.at(0).stats().badFrames).toBe(0);

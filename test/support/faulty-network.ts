@@ -2,7 +2,7 @@
 // overtaken or repeated. Nothing moves by itself, so a run is the same for the same seed.
 
 import type { Random } from "../../runtime/index.ts";
-import type { Receive, Transport } from "../../runtime/transport.ts";
+import type { Listener, Transport } from "../../runtime/transport.ts";
 
 export interface Faults {
   /** Chance that a frame is lost. */
@@ -22,7 +22,7 @@ interface Pair {
 export class FaultyNetwork {
   readonly #random: Random;
   readonly #faults: Faults;
-  readonly #receivers = new Map<string, Receive>();
+  readonly #receivers = new Map<string, Listener>();
   readonly #pairs = new Map<string, Pair>();
 
   constructor(random: Random, faults: Faults) {
@@ -33,8 +33,8 @@ export class FaultyNetwork {
   join(node: string): Transport {
     return {
       frameMaxBytes: 1024 * 1024,
-      listen: async (receive) => {
-        this.#receivers.set(node, receive);
+      listen: async (listener) => {
+        this.#receivers.set(node, listener);
       },
       send: (to, frame) => {
         if (!this.#receivers.has(to) || !this.#receivers.has(node)) return false;
@@ -55,7 +55,7 @@ export class FaultyNetwork {
     const { drop, overtake, repeat } = this.#faults;
     const at = this.#random.next() < overtake ? this.#random.below(pair.frames.length) : 0;
     const [frame] = this.#random.next() < repeat ? pair.frames.slice(at, at + 1) : pair.frames.splice(at, 1);
-    if (frame !== undefined && this.#random.next() >= drop) this.#receivers.get(pair.to)?.(pair.from, frame);
+    if (frame !== undefined && this.#random.next() >= drop) this.#receivers.get(pair.to)?.frame(pair.from, frame);
     return true;
   }
 

@@ -1,8 +1,9 @@
-// A few actor systems in this process, as nodes of one network with one store: every one finds the others' names and actors.
+// A few actor systems in this process, as nodes of one network with one store and one event log: every one finds the others' names and actors.
 // Calls between them go through frames and the codec, as between machines.
 
-import type { ActorSystem, ActorType, Clock, LogLine, Random, Store } from "../../runtime/index.ts";
+import type { ActorSystem, ActorType, Clock, LogLine, Random } from "../../runtime/index.ts";
 import { connect, seededRandom, systemClock } from "../../runtime/index.ts";
+import { MemoryEventLog } from "../../runtime/memory/event-log.ts";
 import { LocalPlacer } from "../../runtime/memory/placer.ts";
 import { MemoryStore } from "../../runtime/memory/store.ts";
 import { MemoryNetwork } from "../../runtime/memory/transport.ts";
@@ -30,11 +31,11 @@ export interface Systems extends AsyncDisposable {
 }
 
 /** Systems close their ports; one that is shared must outlive the first of them. */
-function shared(store: Store): Store {
-  return new Proxy(store, {
+function shared<Port extends object>(port: Port): Port {
+  return new Proxy(port, {
     get(target, name) {
       if (name === "close") return async () => {};
-      const value: unknown = Reflect.get(target, name);
+      const value = Reflect.get(target, name);
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
@@ -44,10 +45,11 @@ function shared(store: Store): Store {
 export async function openSystems(nodes: readonly string[], options: SystemsOptions = {}): Promise<Systems> {
   const { clock = systemClock, random = seededRandom(1), network = new MemoryNetwork(), ...rest } = options;
   const store = shared(new MemoryStore({ clock }));
+  const eventLog = shared(new MemoryEventLog({ clock }));
   const records = nodes.map((node) => ({ node }));
   const all: ActorSystem[] = [];
   for (const node of nodes) {
-    const ports = { transport: network.join(node), store, placer: new LocalPlacer(node, () => records) };
+    const ports = { transport: network.join(node), store, eventLog, placer: new LocalPlacer(node, () => records) };
     all.push(await connect({ node, clock, random, ports, ...rest }));
   }
   return {

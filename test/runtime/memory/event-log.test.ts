@@ -10,7 +10,8 @@ import { FakeClock } from "../../support/fake-clock.ts";
 eventLogContract("memory", async () => {
   const clock = new FakeClock();
   const log = new MemoryEventLog({ clock, ...KEPT });
-  return { log, advance: (ms) => clock.advance(ms), close: () => log.close() };
+  const advance = (ms: number) => clock.advance(ms);
+  return { log, maxAgeMs: KEPT.maxAgeMs, dedupeWindowMs: DEDUPE_WINDOW_MS, advance, close: () => log.close() };
 });
 
 describe("MemoryEventLog", () => {

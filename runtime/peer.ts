@@ -1,0 +1,315 @@
+// One other node: messages for its actors leave here as envelopes, and its messages for ours come in.
+//
+//     call ──▶ outgoing ──▶ outbox ──one frame per tick──▶ transport ──▶ incoming ──▶ cell
+//     sink ◀── outgoing ◀───────────── frame ◀───────────────────────── RemoteReply ◀──┘
+//
+// PE1  Envelopes for one peer arrive in the order they were made, unless the transport loses some.
+// PE2  An envelope that certainly will not arrive fails its call at once with Unavailable; nothing is dropped without a word.
+// PE3  An answer is matched by its sender and id; one that nobody waits for (late, repeated, forged) is dropped.
+// PE4  When frames may have been lost, each side asks the other which of its calls it still works on; the rest fail with Unknown.
+// PE5  Once the node is gone, whoever waits for it is told at once, and what it waits for here is given up.
+
+import { type Address, formatAddress } from "./address.ts";
+import type { Receiver } from "./calls.ts";
+import { Message, type ReplySink } from "./cell/message.ts";
+import { goneFailure } from "./cell/refusal.ts";
+import { fromWire, type ReviveHandle, toWire } from "./codec.ts";
+import type { Deadlines } from "./deadlines.ts";
+import type { CallEnvelope, CallExtras, CastEnvelope, Envelope, ReplyEnvelope, WireError } from "./envelope.ts";
+import { failure } from "./failure.ts";
+import type { Host } from "./host.ts";
+import { IdTable } from "./id-table.ts";
+import { Outbox, type Receipt, type Way } from "./outbox.ts";
+import { RemoteReply, type ReplyChannel } from "./remote-reply.ts";
+import { traceFrom } from "./trace.ts";
+
+/** What a peer needs of its node. */
+export interface PeerNode extends Way {
+  readonly host: Host;
+  readonly deadlines: Deadlines;
+  readonly revive: ReviveHandle;
+  /** Told when an envelope that is no call and no answer will not arrive. */
+  undeliverable(peer: Peer, envelope: Envelope, why: WireError): Envelope | undefined;
+}
+
+export class Peer implements Receiver, ReplyChannel {
+  /** Arguments are encoded instead. */
+  readonly copies = false;
+  readonly node: string;
+  readonly #own: PeerNode;
+  readonly #outbox: Outbox;
+  /** What is asked of the peer, by our id. */
+  readonly #outgoing = new IdTable<ReplySink>();
+  /** For those of them that stream: the sequence of the next chunk. */
+  readonly #nextChunk = new Map<number, number>();
+  /** What the peer asks of us, by its id. */
+  readonly #incoming = new IdTable<RemoteReply>();
+  #lastId = 0;
+
+  constructor(node: string, own: PeerNode) {
+    this.node = node;
+    this.#own = own;
+    this.#outbox = new Outbox(node, own, (envelope, why) => this.#undeliverable(envelope, why));
+  }
+
+  /** Nothing under way in either direction. */
+  get isIdle(): boolean {
+    return this.#outgoing.size === 0 && this.#incoming.size === 0;
+  }
+
+  // Out ---------------------------------------------------------------------------------------------------------------------
+
+  receive(message: Message, to: Address): undefined {
+    const { method, deadlineMs, chain, sink, credit } = message;
+    const args = toWire(message.args, "args") as unknown[];
+    const extras = extrasOf(message);
+    if (sink === undefined) {
+      this.post({ kind: "cast", to, method, args, deadlineMs, ...(extras && { extras }) });
+      return;
+    }
+    const id = this.expect(sink);
+    message.wireId = id;
+    message.wake = this.#tell;
+    if (credit === undefined && extras === undefined) {
+      this.post({ kind: "call", id, to, method, args, deadlineMs, chain });
+      return;
+    }
+    if (credit !== undefined) {
+      message.credit = 0;
+      this.#nextChunk.set(id, 0);
+    }
+    const more = { ...(credit !== undefined && { credit }), ...(extras && { extras }) };
+    this.post({ kind: "call", id, to, method, args, deadlineMs, chain, ...more });
+  }
+
+  /** Passes a cancel or new credit on to the node that works on the message. */
+  readonly #tell = (message: Message): void => {
+    const id = message.wireId;
+    if (this.#outgoing.get(id) === undefined) return;
+    if (message.cancelled !== undefined) {
+      this.forget(id);
+      this.post({ kind: "cancel", id, reason: message.cancelled.message });
+    } else if (message.credit) {
+      this.post({ kind: "credit", id, count: message.credit });
+      message.credit = 0;
+    }
+  };
+
+  /** An id for something asked; its answer goes to `sink`. */
+  expect(sink: ReplySink): number {
+    const id = ++this.#lastId;
+    this.#outgoing.set(id, sink);
+    return id;
+  }
+
+  /** Nobody waits for this answer any more. */
+  forget(id: number): void {
+    this.#outgoing.take(id);
+    this.#nextChunk.delete(id);
+  }
+
+  post(envelope: Envelope): void {
+    this.#outbox.post(envelope);
+  }
+
+  fail(id: number, why: WireError): void {
+    this.#settle(id)?.fail(why);
+  }
+
+  #settle(id: number): ReplySink | undefined {
+    const sink = this.#outgoing.take(id);
+    if (this.#nextChunk.size > 0) this.#nextChunk.delete(id);
+    return sink;
+  }
+
+  #undeliverable(envelope: Envelope, why: WireError): Envelope | undefined {
+    switch (envelope.kind) {
+      case "cast":
+        this.#own.host.deadLetter(envelope.to, envelope.method, why);
+        return undefined;
+      case "call":
+      case "spawn":
+      case "stop":
+        this.fail(envelope.id, why);
+        return undefined;
+      case "chunk":
+        this.#finish(envelope.id)?.abandon(why);
+        return { kind: "error", id: envelope.id, error: why };
+      // Who waits on the other node gets the reason instead of what was too large.
+      case "reply":
+      case "error":
+        return { kind: "error", id: envelope.id, error: why };
+      default:
+        return this.#own.undeliverable(this, envelope, why);
+    }
+  }
+
+  // In ----------------------------------------------------------------------------------------------------------------------
+
+  takeCast({ to, method, args: sent, deadlineMs, extras }: CastEnvelope, isTagged: boolean): void {
+    const { host, revive } = this.#own;
+    const args = (isTagged ? fromWire(sent, revive) : sent) as unknown[];
+    const message = withExtras(new Message(method, args, deadlineMs, [], undefined, undefined), extras);
+    const cell = host.find(to);
+    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
+    if (why !== undefined) host.deadLetter(to, method, why);
+  }
+
+  takeCall({ id, to, method, args: sent, deadlineMs, chain, credit, extras }: CallEnvelope, isTagged: boolean): void {
+    const { host, revive, deadlines } = this.#own;
+    const args = (isTagged ? fromWire(sent, revive) : sent) as unknown[];
+    const reply = new RemoteReply(id, this, deadlineMs);
+    const message = new Message(method, args, deadlineMs, chain, reply, credit);
+    if (extras !== undefined) withExtras(message, extras);
+    reply.message = message;
+    this.#incoming.set(id, reply);
+    deadlines.add(reply);
+    const cell = host.find(to);
+    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
+    if (why !== undefined) reply.fail(why);
+  }
+
+  answer(reply: ReplyEnvelope): void {
+    if (reply.kind !== "chunk") this.#finish(reply.id);
+    this.post(reply);
+  }
+
+  /** A question that is no call, to be answered by its sink. */
+  question(id: number, deadlineMs: number): RemoteReply {
+    const reply = new RemoteReply(id, this, deadlineMs);
+    this.#incoming.set(id, reply);
+    return reply;
+  }
+
+  #finish(id: number): RemoteReply | undefined {
+    const reply = this.#incoming.take(id);
+    if (reply !== undefined) this.#own.deadlines.remove(reply);
+    return reply;
+  }
+
+  takeCancel(id: number, reason: string): void {
+    this.#finish(id)?.abandon(failure("Cancelled", reason));
+  }
+
+  takeCredit(id: number, count: number): void {
+    this.#incoming.get(id)?.message?.grant(count);
+  }
+
+  takeReply(reply: ReplyEnvelope, isTagged: boolean): void {
+    const { id } = reply;
+    switch (reply.kind) {
+      case "reply": {
+        const value = isTagged ? fromWire(reply.value, this.#own.revive) : reply.value;
+        this.#settle(id)?.value(value);
+        return;
+      }
+      case "error": {
+        const error = checkedError(reply.error);
+        this.#settle(id)?.fail(error);
+        return;
+      }
+      case "chunk":
+      case "end":
+        this.#takeChunk(reply, isTagged);
+    }
+  }
+
+  #takeChunk(reply: ReplyEnvelope & { readonly kind: "chunk" | "end" }, isTagged: boolean): void {
+    const { id, sequence } = reply;
+    const sink = this.#outgoing.get(id);
+    if (sink === undefined) {
+      // Somebody still streams to a reader who has left: the cancel got lost.
+      if (reply.kind === "chunk") this.post({ kind: "cancel", id, reason: "nobody reads the stream" });
+      return;
+    }
+    const expected = this.#nextChunk.get(id) ?? 0;
+    if (sequence !== expected) {
+      this.forget(id);
+      this.post({ kind: "cancel", id, reason: "chunks were lost" });
+      const why = `chunk ${expected} was expected and ${sequence} came`;
+      return sink.fail(failure("StreamBroken", `the stream lost chunks on the way: ${why}`));
+    }
+    if (reply.kind === "end") return this.#settle(id)?.end();
+    this.#nextChunk.set(id, expected + 1);
+    sink.chunk(isTagged ? fromWire(reply.value, this.#own.revive) : reply.value);
+  }
+
+  // Loss --------------------------------------------------------------------------------------------------------------------
+
+  /** A frame of ours found nobody. */
+  lost({ first, last, casts }: Receipt): void {
+    const why = failure("Unavailable", `node ${this.node} is not there; it was not delivered`, { node: this.node });
+    if (first > 0) for (let id = first; id <= last; id++) this.fail(id, why);
+    const nobody: Address = { node: this.node, id: "?", type: "?", incarnation: 0 };
+    for (let count = 0; count < casts; count++) this.#own.host.deadLetter(nobody, "cast", why);
+  }
+
+  /** The connection is there again: frames in either direction may be gone (PE4). */
+  restored(): void {
+    this.post({ kind: "reconnected", id: 0 });
+    this.probe();
+    this.#outbox.restored();
+  }
+
+  probe(): void {
+    if (this.#outgoing.size > 0) this.post({ kind: "probe", id: 0, ids: this.#outgoing.ids() });
+  }
+
+  /** Which of the peer's questions nobody works on here. */
+  unknown(ids: readonly number[]): number[] {
+    return ids.filter((id) => this.#incoming.get(id) === undefined);
+  }
+
+  takeForgotten(ids: readonly number[]): void {
+    const why = failure("Unknown", `the connection to ${this.node} broke meanwhile; whether it ran is not known`, {
+      node: this.node,
+    });
+    for (const id of ids) this.fail(id, why);
+  }
+
+  /** The node is gone for good (PE5). */
+  gone(): void {
+    const message = `node ${this.node} left or died before it answered; whether it ran is not known`;
+    const why = failure("Unknown", message, { node: this.node });
+    for (const id of this.#outgoing.ids()) this.fail(id, why);
+    const over = failure("Cancelled", `node ${this.node}, which asked for this, is gone`);
+    for (const id of this.#incoming.ids()) this.#finish(id)?.abandon(over);
+  }
+
+  /** Sends what waits and fails what is waited for. */
+  flush(): void {
+    this.#outbox.close();
+  }
+
+  close(): void {
+    const why = failure("Closed", "the system was closed");
+    for (const id of this.#outgoing.ids()) this.fail(id, why);
+  }
+}
+
+/** What the message carries beyond its arguments; undefined for most. */
+function extrasOf({ lane, key, trace, attempt }: Message): CallExtras | undefined {
+  const isPlain = lane === "interactive" && key === undefined && trace === undefined && attempt === undefined;
+  if (isPlain) return undefined;
+  return {
+    ...(lane === "bulk" && { lane }),
+    ...(key !== undefined && { key }),
+    ...(trace !== undefined && { trace: trace.traceparent }),
+    ...(trace?.tracestate !== undefined && { traceState: trace.tracestate }),
+    ...(attempt !== undefined && { attempt }),
+  };
+}
+
+function withExtras(message: Message, extras: CallExtras | undefined): Message {
+  if (extras?.trace !== undefined) message.trace = traceFrom(extras.trace, extras.traceState);
+  if (extras?.lane === "bulk") message.lane = "bulk";
+  if (extras?.key !== undefined) message.key = extras.key;
+  if (extras?.attempt !== undefined) message.attempt = extras.attempt;
+  return message;
+}
+
+/** Throws for what is no failure: an answer that says nothing must not settle a call. */
+function checkedError(error: WireError): WireError {
+  if (typeof error?.code !== "string" || typeof error.message !== "string") throw new TypeError("not a failure");
+  return { ...error, data: error.data ?? {} };
+}

@@ -1,0 +1,114 @@
+// From a spawn's options to a live actor somewhere: the request is made, placed, given its code and sent to the node that was chosen.
+// It chooses no node (the placer) and makes no actor (host.ts).
+
+import type { ActorType, SpawnOptions } from "./actor.ts";
+import type { Address } from "./address.ts";
+import type { Questions } from "./calls.ts";
+import type { Cell } from "./cell/cell.ts";
+import type { CodeShipper } from "./code/code-shipper.ts";
+import { copyArgs } from "./copy.ts";
+import { runtimeError } from "./errors.ts";
+import type { Host, SpawnRequest } from "./host.ts";
+import { spawnSettings } from "./options.ts";
+import type { Peers } from "./peers.ts";
+import { type Decision, type NodeRecord, type Placer, unplaceable } from "./placer.ts";
+import { isThenable } from "./thenable.ts";
+import type { Types } from "./types.ts";
+
+export interface SpawnerOptions {
+  readonly node: string;
+  readonly host: Host;
+  readonly peers: Peers;
+  readonly types: Types;
+  readonly shipper: CodeShipper;
+  readonly placer: Placer;
+  readonly questions: Questions;
+  /** What is known of another node; undefined when nothing is. */
+  readonly recordOf: (node: string) => NodeRecord | undefined;
+  /** Ends an actor on another node in order; nobody waits for it. */
+  readonly stop: (address: Address) => void;
+}
+
+export class Spawner {
+  readonly #options: SpawnerOptions;
+
+  constructor(options: SpawnerOptions) {
+    this.#options = options;
+  }
+
+  async spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<Address> {
+    const request = this.#request(parent, type, options);
+    const { node } = options ?? {};
+    const placed = this.#place(request, node);
+    const decision = isThenable(placed) ? await placed : placed;
+    if (decision.kind === "unplaceable") {
+      throw runtimeError("Unplaceable", `no node for ${request.type}: ${unplaceable(decision)}`, {
+        data: { rejected: decision.rejected },
+      });
+    }
+    if (decision.node === this.#options.node) return this.#options.host.spawn(request, parent);
+    const code = await this.#options.shipper.codeFor(type, this.#options.recordOf(decision.node));
+    const address = await this.spawnAt(decision.node, code === undefined ? request : { ...request, code });
+    if (parent !== undefined && request.detached !== true) this.#tie(parent, address);
+    return address;
+  }
+
+  /** A child on another node ends with the life that spawned it, as one here does; its own host sees to it when this node dies. */
+  #tie(parent: Cell, child: Address): void {
+    const { peers, stop } = this.#options;
+    if (parent.isEnded) return stop(child);
+    let isOver = false;
+    const unwatch = peers.watch(child, () => {
+      isOver = true;
+      tie.cancel();
+    });
+    const tie = parent.life.own({
+      cancel: () => {
+        if (isOver) return;
+        unwatch();
+        stop(child);
+      },
+    });
+  }
+
+  /** Has a node, this one or another, make what was decided. */
+  spawnAt(node: string, request: SpawnRequest): Address | Promise<Address> {
+    const { host, peers, questions } = this.#options;
+    if (node === this.#options.node) return host.spawn(request, undefined);
+    // Starting has a bound of its own, which the node keeps; the way there and back has the call's.
+    const { startTimeoutMs } = request.settings;
+    return questions.ask(
+      (sink, deadlineMs) => peers.spawn(node, request, deadlineMs, sink),
+      startTimeoutMs,
+    ) as Promise<Address>;
+  }
+
+  #request(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): SpawnRequest {
+    const settings = spawnSettings(options);
+    const code = this.#options.types.register(type);
+    const { name, namespace, getIfExists, detached } = options ?? {};
+    // Kept for restarts, so from now on nobody else's: what the spawner does to its own must not show in a later life.
+    const args = settings.copy ? copyArgs([...(options?.args ?? [])]) : (options?.args ?? []);
+    return {
+      type: type.type,
+      version: type.version,
+      args,
+      settings,
+      owner: this.#options.node,
+      ...(code !== undefined && { code }),
+      ...(name !== undefined && { name }),
+      ...(namespace !== undefined && { namespace }),
+      ...(getIfExists !== undefined && { getIfExists }),
+      ...(detached !== undefined && { detached }),
+      ...(parent !== undefined && { parent: parent.address }),
+    };
+  }
+
+  #place({ type, name }: SpawnRequest, node: string | undefined): Decision | Promise<Decision> {
+    return this.#options.placer.place({
+      type,
+      ...(name !== undefined && { name }),
+      ...(node !== undefined && { node }),
+    });
+  }
+}
