@@ -15,6 +15,7 @@ import { taskError } from "./errors.ts";
 import { Executor } from "./executor.ts";
 import { Outcomes, tokenOf } from "./outcomes.ts";
 import {
+  checkMethod,
   checkTaskId,
   contentOf,
   type Outcome,
@@ -92,6 +93,7 @@ export class Tasks {
     options: SubmitOptions = {},
   ): Promise<string> {
     this.#checkOpen();
+    checkMethod(method);
     const settings = submitSettings(options, this.#env.clock.now());
     const id = settings.id ?? this.#env.random.id();
     const bytes = this.#env.encode(args, "args");
