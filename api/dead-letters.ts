@@ -38,15 +38,7 @@ export function addDeadLetterCommands(program: Command, terminal: Terminal, done
         const flags = given.at(-2) as Flags;
         await using fleet = await connect(fleetOptions(flags));
         const json = flags.json ?? false;
-        done(
-          await deadLettersCommand(
-            action,
-            given.slice(0, -2).flat() as string[],
-            fleet.tasks.deadLetters,
-            json,
-            terminal,
-          ),
-        );
+        done(await deadLettersCommand(action, given.slice(0, -2).flat() as string[], fleet.deadTasks, json, terminal));
       });
   add("list", "", "all of them, the longest dead first");
   add("show", " <id>", "one of them, with every attempt");

@@ -43,7 +43,7 @@ export async function findNatsServer(options: FindOptions = {}): Promise<string>
   }
   for (const get of [build, download]) {
     try {
-      const place = { bin, path: places.path, say, releases, clock };
+      const place = { bin, go: places.go, say, releases, clock };
       const program = await intoCache(place, (folder) => get(place, folder));
       const found = await usable(program, tried);
       if (found !== undefined) return found;
@@ -60,7 +60,7 @@ export async function findNatsServer(options: FindOptions = {}): Promise<string>
 
 interface Place {
   readonly bin: string;
-  readonly path: readonly string[];
+  readonly go: readonly string[];
   readonly say: (line: string) => void;
   readonly releases: string;
   readonly clock: Clock;
@@ -104,8 +104,8 @@ async function intoCache({ bin }: Place, get: (folder: string) => Promise<void>)
   }
 }
 
-async function build({ path, say }: Place, folder: string): Promise<void> {
-  const go = [...path, "/usr/local/go/bin"].map((place) => join(place, "go")).find(isExecutable);
+async function build({ go: folders, say }: Place, folder: string): Promise<void> {
+  const go = folders.map((place) => join(place, "go")).find(isExecutable);
   if (go === undefined) throw new Error("there is no Go to build one with");
   say(`building nats-server ${NATS_SERVER_GOT} (go install, once, about a minute) …`);
   const { failed, stderr } = await execa(go, ["install", MODULE], {

@@ -7,11 +7,14 @@ import { delimiter, join } from "node:path";
 export interface ProgramPlaces {
   /** Folders of the PATH, in its order. */
   readonly path: readonly string[];
+  /** Where Go may be: those, and where its installer puts it without touching the PATH. */
+  readonly go: readonly string[];
   /** The project's own cache: FLOTILLA_CACHE, or ~/.cache/flotilla. */
   readonly cache: string;
 }
 
 export function programPlaces(environment: NodeJS.ProcessEnv = process.env): ProgramPlaces {
   const cache = environment.FLOTILLA_CACHE || join(homedir(), ".cache", "flotilla");
-  return { path: (environment.PATH ?? "").split(delimiter).filter((folder) => folder !== ""), cache };
+  const path = (environment.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
+  return { path, go: [...path, "/usr/local/go/bin"], cache };
 }

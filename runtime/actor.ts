@@ -69,8 +69,10 @@ export interface SpawnOptions<Args extends readonly unknown[] = readonly unknown
   readonly concurrency?: number;
   /** Let a call in whose chain already holds this actor (A → B → A) instead of failing it with Deadlock. Default false. */
   readonly reentrant?: boolean;
-  /** Messages that may wait. Default 10,000. */
+  /** Messages that may wait, of all callers and priorities together, stashed ones included. Default 10,000. */
   readonly mailboxMax?: number;
+  /** Milliseconds that onStart may take, at each start; then it has failed (ActorStartFailed). Default: the call time-out of its system. */
+  readonly startTimeoutMs?: number;
   /** Copy arguments and results inside one process. Turn off only where a profile says so. Default true. */
   readonly copy?: boolean;
   /** On a fleet: outlive the process that spawned it, and come back on another node when its own dies. Default false. */

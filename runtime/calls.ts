@@ -4,19 +4,24 @@
 // CL1  A call settles exactly once, at its deadline at the latest; what comes later is dropped.
 // CL2  When a caller gives up (deadline, abort, its own message cancelled) the other side is told, so that work nobody wants is not
 //      started and running work sees its signal.
-// CL3  A call made inside a message ends no later than that message's deadline and is cancelled with it.
+// CL3  A call made inside a message ends no later than that message's deadline and is cancelled with it; unless it says otherwise it is
+//      in no more hurry than that message.
 
 import type { Address } from "./address.ts";
 import { formatAddress } from "./address.ts";
+import type { Lane } from "./cell/mailbox.ts";
 import { type Cancellable, Message, NEVER, type ReplySink } from "./cell/message.ts";
 import { goneFailure } from "./cell/refusal.ts";
 import { currentRunning, type Running } from "./cell/running.ts";
+import type { Backoff } from "./cell/supervisor.ts";
 import type { Clock } from "./clock.ts";
 import { copy, copyArgs, isSimple } from "./copy.ts";
 import type { Counts, Outcomes } from "./counts.ts";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import type { WireError } from "./envelope.ts";
-import { failure, failureOf, raise } from "./failure.ts";
+import { errorOf, failure, failureOf, raise } from "./failure.ts";
+import type { Random } from "./random.ts";
+import { Attempts, RETRY_BACKOFF } from "./retries.ts";
 import type { TaskAttempt } from "./tasks/task.ts";
 import type { Span, Tracing } from "./trace.ts";
 
@@ -26,6 +31,24 @@ export interface CallOptions {
   readonly timeoutMs?: number;
   /** Gives the call up when it aborts. */
   readonly signal?: AbortSignal;
+  /**
+   * The lane of the actor's mailbox: while both wait, 16 interactive messages for each bulk one. Order holds within a lane.
+   * Default: that of the message in hand, else "interactive".
+   */
+  readonly priority?: Lane;
+  /**
+   * Names this call among the actor's calls of this method, 1 to 200 characters: made again with the same key it does not run again but
+   * gets the first outcome, or waits for it. The actor keeps its last 1,000 outcomes, each for 10 minutes, also across restarts of its
+   * own. A failure with `retryable: true` is no outcome. Not for streams.
+   */
+  readonly key?: string;
+  /**
+   * Attempts after the first, until the deadline. Without a key only for failures that say for certain that the method did not begin
+   * (MailboxFull, Unavailable); with a key for every failure with `retryable: true`. Default 0. Calls only.
+   */
+  readonly retries?: number;
+  /** Milliseconds between attempts: `firstMs` (50), times `factor` (2) for each further one, at most `maxMs` (5,000); less up to half by chance. */
+  readonly backoff?: Partial<Backoff>;
 }
 
 /** What takes messages for one address: a live cell, or the way to another node. */
@@ -44,7 +67,9 @@ export interface Routes {
 
 /** What a call needs of its system. */
 export interface CallEnvironment {
+  readonly node: string;
   readonly clock: Clock;
+  readonly random: Random;
   readonly deadlines: Deadlines;
   readonly routes: Routes;
   readonly callTimeoutMs: number;
@@ -213,6 +238,13 @@ export function handOver(
   return why;
 }
 
+/** Writes on a message what its caller wants of it. */
+export function mark(message: Message, options: CallOptions | undefined, parent: Message | undefined): Message {
+  message.lane = options?.priority ?? parent?.lane ?? "interactive";
+  message.key = options?.key;
+  return message;
+}
+
 /** Sends `method(...args)` to `address` and resolves to the answer. `args` is the caller's to give away. */
 export function call(
   environment: CallEnvironment,
@@ -222,6 +254,7 @@ export function call(
   options: CallOptions | undefined,
   attempt?: TaskAttempt,
 ): Promise<unknown> {
+  if (options?.retries) return callAgain(environment, address, method, args, options, options.retries);
   const running = currentRunning();
   const parent = running?.message;
   const receiver = environment.routes.find(address);
@@ -239,11 +272,52 @@ export function call(
   try {
     const chain = parent === undefined ? NO_CHAIN : chainOf(environment, running);
     const message = new Message(method, copies ? copyArgs(args) : args, deadlineMs, chain, pending, undefined);
+    if (options !== undefined || parent !== undefined) mark(message, options, parent);
     message.trace = span === undefined ? parent?.trace : span.context;
     if (attempt !== undefined) message.attempt = attempt;
     pending.wait(message);
     const why = handOver(environment, receiver, message, address);
     if (why !== undefined) pending.fail(why);
+  } catch (error) {
+    pending.fail(failureOf(error, `${address.type}.${method}`));
+  }
+  return pending.promise;
+}
+
+/** The same with `retries` further attempts, each on its own message. */
+function callAgain(
+  environment: CallEnvironment,
+  address: Address,
+  method: string,
+  args: unknown[],
+  options: CallOptions,
+  retries: number,
+): Promise<unknown> {
+  const running = currentRunning();
+  const parent = running?.message;
+  const deadlineMs = deadlineOf(environment, running, options.timeoutMs ?? environment.callTimeoutMs);
+  const copies = environment.routes.find(address)?.copies ?? false;
+  const pending = new PendingCall(environment, deadlineMs, copies, parent, options.signal);
+  const span = environment.tracing?.begin("call", address, method);
+  pending.span = span;
+  const refused = whyNot(running, options);
+  try {
+    if (refused !== undefined) throw errorOf(refused);
+    const chain = chainOf(environment, running);
+    // Every attempt sends what the caller gave now, whatever the caller does to it meanwhile; each has a copy of its own to give away.
+    const isShared = address.node === environment.node && !copies;
+    const kept = isShared ? args : copyArgs(args);
+    const policy = { retries, backoff: { ...RETRY_BACKOFF, ...options.backoff }, hasKey: options.key !== undefined };
+    const attempts = new Attempts(environment, policy, deadlineMs, pending, (sink) => {
+      const receiver = environment.routes.find(address);
+      if (receiver === undefined) return goneFailure(formatAddress(address));
+      const own = isShared ? [...kept] : copyArgs([...kept]);
+      const message = mark(new Message(method, own, deadlineMs, chain, sink, undefined), options, parent);
+      message.trace = span === undefined ? parent?.trace : span.context;
+      return handOver(environment, receiver, message, address) ?? message;
+    });
+    pending.wait(attempts);
+    attempts.start();
   } catch (error) {
     pending.fail(failureOf(error, `${address.type}.${method}`));
   }
@@ -271,6 +345,7 @@ export function cast(
     undefined,
     undefined,
   );
+  mark(message, options, currentRunning()?.message);
   const span = environment.tracing?.begin("cast", address, method);
   message.trace = span === undefined ? currentRunning()?.message?.trace : span.context;
   const why = handOver(environment, receiver, message, address);
@@ -286,13 +361,13 @@ export class Questions {
     this.#environment = environment;
   }
 
-  /** Resolves to what the sink given to `send` is told. Rejects with that failure, or DeadlineExceeded after `timeoutMs`. */
-  ask(
-    send: (sink: ReplySink, deadlineMs: number) => Cancellable,
-    timeoutMs = this.#environment.callTimeoutMs,
-  ): Promise<unknown> {
-    const { clock, counts } = this.#environment;
-    const deadlineMs = clock.now() + timeoutMs;
+  /**
+   * Resolves to what the sink given to `send` is told. Rejects with that failure, or DeadlineExceeded when the call time-out has passed after
+   * the `beyondMs` that the other side may take.
+   */
+  ask(send: (sink: ReplySink, deadlineMs: number) => Cancellable, beyondMs = 0): Promise<unknown> {
+    const { clock, counts, callTimeoutMs } = this.#environment;
+    const deadlineMs = clock.now() + beyondMs + callTimeoutMs;
     const pending = new PendingCall(this.#environment, deadlineMs, false, undefined, undefined, counts.questions);
     pending.wait(send(pending, deadlineMs));
     return pending.promise;

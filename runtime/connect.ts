@@ -1,6 +1,7 @@
 // The one place where a system is put together: chooses the forms of its ports and starts it.
 
 import type { ActorType } from "./actor.ts";
+import type { SystemSettings } from "./assembly.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { ownVersions } from "./code/code-format.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
@@ -13,7 +14,7 @@ import { milliseconds, nodeName, plainName, refuse } from "./options.ts";
 import type { NodeRecord } from "./placer.ts";
 import type { Ports } from "./ports.ts";
 import { type Random, systemRandom } from "./random.ts";
-import { ActorSystem, type SystemSettings } from "./system.ts";
+import { ActorSystem } from "./system.ts";
 
 export interface ConnectOptions {
   /** This process's id among the nodes; must be new for each life of it. Default: its name and a random part. */

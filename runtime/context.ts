@@ -7,15 +7,18 @@
 import type { ActorClass, ActorType } from "./actor.ts";
 import type { Address } from "./address.ts";
 import type { Cell } from "./cell/cell.ts";
-import { NEVER } from "./cell/message.ts";
+import { Callback, NEVER } from "./cell/message.ts";
 import { currentRunning } from "./cell/running.ts";
 import type { Clock, Timer } from "./clock.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import { failureOf } from "./failure.ts";
 import type { AnyHandle, HandleOf } from "./handle.ts";
+import type { Durables } from "./holdings.ts";
 import type { LogLevel } from "./log.ts";
 import type { Random } from "./random.ts";
+import type { ActorReminders } from "./reminders.ts";
+import type { ActorState } from "./state.ts";
 import type { ActorSystem, SpawnArgs } from "./system.ts";
 import type { TaskAttempt } from "./tasks/task.ts";
 import type { TraceContext, Tracing } from "./trace.ts";
@@ -46,6 +49,15 @@ export interface ActorContext {
   readonly random: Random;
   readonly timers: ActorTimers;
   readonly system: ActorSystem;
+  /** Small state that outlives this actor, kept under its name. Named actors only (InvalidOption). */
+  readonly state: ActorState;
+  /** Timers that outlive this actor, kept under its name. Named actors only (InvalidOption). */
+  readonly reminders: ActorReminders;
+  /**
+   * Grows with every new holder of this actor's name, so that what lies outside may refuse an old one: send it along with each effect, and
+   * accept none below the highest seen. Named actors only (InvalidOption).
+   */
+  readonly fence: number;
   /** As `system.spawn`, but the new actor ends with this one and may escalate to it. */
   spawn<Class extends ActorClass>(
     type: ActorType<Class>,
@@ -55,6 +67,14 @@ export interface ActorContext {
   watch(handle: AnyHandle, onEnd: (end: ActorEnd) => unknown): Timer;
   /** Gives up this life: the supervisor decides what follows. */
   fail(error: unknown): void;
+  /**
+   * Puts the message in hand aside, unanswered, once its method has returned; what it returns is dropped, what it throws is not. It keeps
+   * its place in the mailbox's bound (its caller gets MailboxFull when there is none), its deadline and its cancel, and waits until
+   * `unstashAll` or a restart. Throws InvalidOption outside a message, in a timer or watch, and in a stream that has sent a chunk.
+   */
+  stash(): void;
+  /** Puts what is stashed back into the mailbox, before all that waits there, in the order in which it was stashed. */
+  unstashAll(): void;
   log(level: LogLevel, message: string, data?: Readonly<Record<string, unknown>>): void;
 }
 
@@ -79,6 +99,7 @@ export interface ContextEnvironment {
   readonly tracing: Tracing | undefined;
   spawnChild(parent: Cell, type: ActorType, options: SpawnArgs<ActorClass>[0]): Promise<AnyHandle>;
   handleOf(address: Address): AnyHandle;
+  durablesOf(cell: Cell): Durables;
   log(level: LogLevel, message: string, data: Readonly<Record<string, unknown>>, cell: Cell): void;
 }
 
@@ -107,6 +128,15 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     get deadlineMs() {
       return currentRunning()?.message?.deadlineMs ?? NEVER;
     },
+    get state() {
+      return environment.durablesOf(cell).state;
+    },
+    get reminders() {
+      return environment.durablesOf(cell).reminders;
+    },
+    get fence() {
+      return environment.durablesOf(cell).fence;
+    },
     async spawn(type, ...[options]) {
       if (isOver(cell)) throw runtimeError("ActorEnded", `this life of ${cell.label} is over and can have no children`);
       return environment.spawnChild(cell, type, options) as Promise<never>;
@@ -125,8 +155,23 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     fail: (error) => {
       if (!isOver(cell)) cell.fail(failureOf(error, cell.type.type));
     },
+    stash: () => stash(cell),
+    unstashAll() {
+      if (!isOver(cell)) cell.aside.unstashAll();
+    },
     log: (level, message, data = {}) => environment.log(level, message, data, cell),
   };
+}
+
+function stash(cell: Cell): void {
+  const running = currentRunning();
+  const message = running?.actor === cell ? running.message : undefined;
+  if (message === undefined || message instanceof Callback || message.hasBegun)
+    throw runtimeError(
+      "InvalidOption",
+      "stash() works only inside a call, a cast or a stream that has sent nothing yet",
+    );
+  if (!isOver(cell)) cell.aside.stash(message);
 }
 
 const NOTHING: Timer = { cancel() {} };

@@ -17,7 +17,7 @@ import { runtimeError } from "./errors.ts";
 import { failure } from "./failure.ts";
 import type { SpawnRequest } from "./host.ts";
 import type { Presence } from "./roll.ts";
-import type { Entry, Fence, Store, Written } from "./store.ts";
+import { type Entry, type Fence, listEntries, type Store, type Written } from "./store.ts";
 import { fromStored, toStored } from "./stored-value.ts";
 import { token } from "./token.ts";
 
@@ -116,11 +116,8 @@ export class Directory {
   }
 
   /** Every entry there is now. */
-  async *list(): AsyncGenerator<Found, void, undefined> {
-    for await (const change of this.#store.watch("name.*.*")) {
-      if (change.kind === "ready") return;
-      if (change.kind === "put") yield this.#found(change.entry);
-    }
+  async list(): Promise<readonly Found[]> {
+    return (await listEntries(this.#store, "name.*.*")).map((entry) => this.#found(entry));
   }
 
   /** Where the holder of a key can be reached. `silent`: an address that has not answered as its actor, so that it is no answer. */

@@ -53,7 +53,11 @@ const RUNTIME_ERRORS = {
     retryable: true,
     remedy: "The actor was restarted while it worked on this call; it may have run in part.",
   },
-  ActorStartFailed: { retryable: false, remedy: "Its constructor or onStart threw; read the cause." },
+  ActorStartFailed: {
+    retryable: false,
+    remedy:
+      "Its constructor or onStart threw, or onStart took longer than startTimeoutMs; read the message and the cause.",
+  },
   ActorThrew: { retryable: false, remedy: "The actor's own method threw; read the cause." },
   Cancelled: { retryable: false, remedy: "The caller gave the call up." },
   Closed: { retryable: false, remedy: "The system was closed; connect again." },

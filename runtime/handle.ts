@@ -8,6 +8,7 @@ import type { ActorClass, ActorType } from "./actor.ts";
 import { RESERVED } from "./actor.ts";
 import { ADDRESS, type Address, formatAddress, PLAIN } from "./address.ts";
 import type { CallOptions } from "./calls.ts";
+import { checkCallOptions } from "./options.ts";
 import type { Stream } from "./stream.ts";
 import type { TaskAttempt } from "./tasks/task.ts";
 
@@ -23,13 +24,16 @@ type Answer<Result> = [Result] extends [never]
     ? Stream<Chunk>
     : Promise<Awaited<Result>>;
 
-type MethodNames<Instance> = {
+/** Names of the methods that can be called. */
+export type MethodNames<Instance> = {
   [Name in keyof Instance]: Instance[Name] extends (...args: never[]) => unknown ? Exclude<Name, Reserved> : never;
 }[keyof Instance];
 
-type Calls<Instance> = { readonly [Name in MethodNames<Instance>]: Remote<Instance[Name]> };
+/** The methods as they are called. */
+export type Calls<Instance> = { readonly [Name in MethodNames<Instance>]: Remote<Instance[Name]> };
 
-type Casts<Instance> = {
+/** The methods with no answer wanted. */
+export type Casts<Instance> = {
   readonly [Name in MethodNames<Instance>]: Instance[Name] extends (...args: infer Args) => unknown
     ? (...args: Args) => void
     : never;
@@ -39,7 +43,7 @@ type Casts<Instance> = {
 export type HandleOf<Instance> = Calls<Instance> &
   AsyncDisposable & {
     readonly [ADDRESS]: Address;
-    /** The same actor with other call options: a time-out, a signal that gives the call up. */
+    /** The same actor with other call options: a time-out, a signal, a priority, a key, retries. Throws InvalidOption. */
     with(options: CallOptions): HandleOf<Instance>;
     /** The same methods with no answer wanted. */
     readonly cast: Casts<Instance>;
@@ -117,6 +121,7 @@ export function handleMaker(dispatch: Dispatch, type: ActorType<ActorClass> | un
     };
   }
   proto.with = function (this: Held, options: CallOptions) {
+    checkCallOptions(options);
     return make(proto, this[ADDRESS], { ...this[OPTIONS], ...options });
   };
   Object.defineProperty(proto, "cast", {

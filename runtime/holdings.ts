@@ -9,13 +9,18 @@
 import { type Address, formatAddress } from "./address.ts";
 import type { Cell } from "./cell/cell.ts";
 import type { Clock } from "./clock.ts";
+import type { ReviveHandle } from "./codec.ts";
 import { type Claim, type Directory, isChosen, type NameEntry } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import { failure } from "./failure.ts";
+import { FencedKeys } from "./fenced-keys.ts";
 import type { SpawnRequest } from "./host.ts";
 import type { LogLevel } from "./log.ts";
 import type { Membership } from "./membership.ts";
+import { Reminders } from "./reminders.ts";
+import { type ActorState, stateOf } from "./state.ts";
+import type { Store } from "./store.ts";
 
 /** What a node on a fleet has beyond one that is alone. */
 export interface FleetTies {
@@ -27,9 +32,18 @@ export interface FleetTies {
 export interface HoldingsOptions {
   readonly node: string;
   readonly clock: Clock;
+  readonly store: Store;
+  readonly revive: ReviveHandle;
   readonly directory: Directory;
   readonly fleet: FleetTies | undefined;
   readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
+}
+
+/** What a named actor has that outlives it. */
+export interface Durables {
+  readonly fence: number;
+  readonly state: ActorState;
+  readonly reminders: Reminders;
 }
 
 /** An actor that recovery may move: its entry and how to make it. */
@@ -52,6 +66,8 @@ const STOP_TIMEOUT_MS = 5_000;
 export class Holdings {
   readonly #options: HoldingsOptions;
   readonly #held = new Map<Cell, Holding>();
+  readonly #durables = new Map<Cell, Durables>();
+  readonly #lost = new WeakSet<Cell>();
   readonly #owned = new Map<string, Set<Cell>>();
   readonly #ties = new Map<Cell, () => void>();
   /** Addresses whose entries are being deleted (HL1). */
@@ -86,7 +102,7 @@ export class Holdings {
 
   /** Ties a new actor to what it must end with. */
   add(cell: Cell, request: SpawnRequest, holding: Holding | undefined): void {
-    if (holding !== undefined) this.#held.set(cell, holding);
+    if (holding !== undefined) this.#hold(cell, holding);
     const { owner, detached = false, parent } = request;
     if (owner !== undefined && owner !== this.#options.node && !detached) {
       const cells = this.#owned.get(owner) ?? new Set();
@@ -101,10 +117,25 @@ export class Holdings {
     }
   }
 
-  /** The fence of an actor's durable writes; undefined when nobody chose a name for it. */
-  fenceOf(cell: Cell): Claim | undefined {
-    const claim = this.#held.get(cell)?.claim;
-    return claim !== undefined && isChosen(claim.key) ? claim : undefined;
+  #hold(cell: Cell, holding: Holding): void {
+    this.#held.set(cell, holding);
+    const { claim } = holding;
+    if (!isChosen(claim.key)) return;
+    const { store, revive, clock, fleet } = this.#options;
+    const isValid = () => fleet?.membership.isValid ?? true;
+    const keys = new FencedKeys({ store, revive, cell, claim, isValid, onFenced: (why) => this.lose(cell, why) });
+    const reminders = new Reminders(keys, cell, clock);
+    this.#durables.set(cell, { fence: keys.fence, state: stateOf(keys), reminders });
+    reminders.start();
+  }
+
+  /** What outlives an actor. Throws InvalidOption for one without a name of its own, LeaseLost and ActorEnded for one that has ended. */
+  durablesOf(cell: Cell): Durables {
+    const durables = this.#durables.get(cell);
+    if (durables !== undefined) return durables;
+    if (this.#lost.has(cell)) throw runtimeError("LeaseLost", `${cell.label} lost its name`);
+    if (cell.isEnded) throw runtimeError("ActorEnded", `${cell.label} has ended`);
+    throw runtimeError("InvalidOption", `${cell.label} has no name to keep things under; spawn it with a name`);
   }
 
   /** Actors that another node could take. */
@@ -123,6 +154,7 @@ export class Holdings {
   /** Ends an actor whose hold on its name turned out to be void (HL2). */
   lose(cell: Cell, why: string): void {
     this.#held.delete(cell);
+    this.#lost.add(cell);
     cell.kill(failure("LeaseLost", `${cell.label} is no longer held by ${this.#options.node}: ${why}`));
   }
 
@@ -136,6 +168,8 @@ export class Holdings {
     this.#ties.get(cell)?.();
     this.#ties.delete(cell);
     for (const [owner, cells] of this.#owned) if (cells.delete(cell) && cells.size === 0) this.#owned.delete(owner);
+    this.#durables.get(cell)?.reminders.close();
+    this.#durables.delete(cell);
     const claim = this.#held.get(cell)?.claim;
     this.#held.delete(cell);
     if (claim === undefined) return;

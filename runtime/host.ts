@@ -7,11 +7,13 @@
 
 import type { ActorType } from "./actor.ts";
 import { type Address, formatAddress } from "./address.ts";
-import { Cell, type CellHost } from "./cell/cell.ts";
+import { Cell } from "./cell/cell.ts";
+import type { CellHost } from "./cell/cell-host.ts";
 import { goneFailure } from "./cell/refusal.ts";
 import { RunQueue } from "./cell/run-queue.ts";
 import type { Directive } from "./cell/supervisor.ts";
 import type { Clock } from "./clock.ts";
+import type { ReviveHandle } from "./codec.ts";
 import type { Counts } from "./counts.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { type Claim, type Directory, nameKey, since, UNNAMED } from "./directory.ts";
@@ -21,6 +23,7 @@ import { errorOf } from "./failure.ts";
 import { type FleetTies, type Holding, Holdings } from "./holdings.ts";
 import type { LogLevel, LogSink } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
+import type { Store } from "./store.ts";
 import type { Tracing } from "./trace.ts";
 import type { TypeRequest, Types } from "./types.ts";
 
@@ -45,11 +48,15 @@ export interface HostOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly log: LogSink;
+  readonly store: Store;
   readonly directory: Directory;
   readonly counts: Counts;
   /** Undefined when nobody records spans. */
   readonly tracing: Tracing | undefined;
   readonly types: Types;
+  /** Makes the handles that stored values may hold. */
+  readonly revive: ReviveHandle;
+  readonly startTimeoutMs: number;
   readonly contextOf: (cell: Cell) => unknown;
   /** Absent when this process is alone. */
   readonly fleet?: FleetTies;
@@ -57,6 +64,7 @@ export interface HostOptions {
 
 export class Host implements CellHost {
   readonly clock: Clock;
+  readonly startTimeoutMs: number;
   readonly deadLetters = new DeadLetters();
   readonly #options: HostOptions;
   readonly #cells = new Map<string, Cell>();
@@ -70,9 +78,10 @@ export class Host implements CellHost {
   constructor(options: HostOptions) {
     this.#options = options;
     this.clock = options.clock;
+    this.startTimeoutMs = options.startTimeoutMs;
     this.#queue = new RunQueue(options.clock);
-    const { node, clock, directory, fleet } = options;
-    this.holdings = new Holdings({ node, clock, directory, fleet, log: this.log.bind(this) });
+    const { node, clock, store, directory, revive, fleet } = options;
+    this.holdings = new Holdings({ node, clock, store, directory, revive, fleet, log: this.log.bind(this) });
   }
 
   /** What can be made here. */
@@ -278,6 +287,11 @@ export class Host implements CellHost {
     return () => {
       wanted = false;
     };
+  }
+
+  /** From now on nothing is made here. */
+  refuseNew(): void {
+    this.#closed = true;
   }
 
   /** Ends all actors: what they have in hand within `timeoutMs` for all of them together. */

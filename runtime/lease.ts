@@ -1,13 +1,15 @@
 // A lease: one store key held by renewing it before its time to live runs out. Membership holds one for each node; all that a node holds
 // on behalf of others (names, foreign actors) stands and falls with it.
-// It does not fence writes: a paused holder learns of its loss only when it runs again. The store refuses its writes (ST8).
+// It does not fence writes: a paused holder learns of its loss only when it runs again. The store refuses its writes (ST7).
 //
 //     now  sent ──────────── self-fence ──── expiry in the store
 //            │◀─ selfFenceMs ──▶│◀─ margin ──▶│   the holder stops before anybody else may begin
 //
 // LE1  Valid means: less than `selfFenceMs` ago an acknowledged write was SENT (the store counts from when it arrived, which is later). This
 //      is asked of the clock at each look, never of a timer: after a pause of the process timers run in any order.
-// LE2  Both clocks are asked and the stricter counts: the monotonic one stops while a virtual machine is suspended.
+// LE2  Both clocks are asked and the stricter counts: the monotonic one stops while a virtual machine is suspended. By the wall clock alone a
+//      lease is only suspended itself, until the store has answered: that clock may just have been set, and our value still in its place
+//      proves that nobody else was there meanwhile.
 // LE3  Loss is told once and is final for this lease: by a write that met another's, by the key's absence, or by self-fence.
 // LE4  A store that cannot be reached is asked again until self-fence; an answer that got lost is no loss: our own value in the way is ours.
 // LE5  Writes go out one at a time, each naming the revision of the one before.
@@ -117,6 +119,12 @@ export class Lease {
     }
   }
 
+  /** Whether the monotonic clock alone says that it is over. */
+  get #isFenced(): boolean {
+    const { clock, profile } = this.#options;
+    return this.#sent === undefined || clock.monotonic() - this.#sent.monotonicMs >= profile.selfFenceMs;
+  }
+
   #hold(revision: number, sent: Moment): void {
     this.#state = "held";
     this.#acknowledged(revision, sent);
@@ -124,7 +132,7 @@ export class Lease {
 
   async #renew(): Promise<void> {
     if (this.#state !== "held") return;
-    if (!this.isValid) return this.#lose("it could not be renewed in time");
+    if (this.#isFenced) return this.#lose("it could not be renewed in time");
     const { store, key, value, profile } = this.#options;
     const sent = this.#now();
     const { ttlMs, renewMs } = profile;
@@ -148,12 +156,11 @@ export class Lease {
   #acknowledged(revision: number, sent: Moment): void {
     this.#revision = revision;
     this.#sent = sent;
-    // The answer may have come after a pause that used up all it says (LE1).
-    if (!this.isValid) return this.#lose("the answer to its renewal came too late");
     const { clock, random, profile } = this.#options;
     this.#renewIn(profile.renewMs * (1 + JITTER * (2 * random.next() - 1)));
+    // The answer may have come after a pause that used up all it says (LE1): then this is over at once.
     this.#fence?.cancel();
-    this.#fence = clock.schedule(profile.selfFenceMs - this.#ageMs(sent), () =>
+    this.#fence = clock.schedule(profile.selfFenceMs - (clock.monotonic() - sent.monotonicMs), () =>
       this.#lose("it could not be renewed in time"),
     );
   }

@@ -2,9 +2,11 @@
 // It reads no environment: the runtime is configured by code.
 
 import type { SpawnOptions } from "./actor.ts";
+import type { CallOptions } from "./calls.ts";
 import type { Backoff, RestartPolicy } from "./cell/supervisor.ts";
 import { UNNAMED } from "./directory.ts";
 import { runtimeError } from "./errors.ts";
+import { RETRY_BACKOFF } from "./retries.ts";
 
 /** How one actor lives, complete: plain data, so it can travel to another node. */
 export interface SpawnSettings {
@@ -15,6 +17,8 @@ export interface SpawnSettings {
   readonly reentrant: boolean;
   readonly mailboxMax: number;
   readonly copy: boolean;
+  /** Absent: the call time-out of the node it lives on. */
+  readonly startTimeoutMs?: number;
 }
 
 const MAX_MS = 2 ** 31 - 1;
@@ -37,7 +41,7 @@ export function refuse(option: string, expected: string, got: unknown): never {
   });
 }
 
-function wholeNumber(option: string, value: number, min: number, max: number): number {
+export function wholeNumber(option: string, value: number, min: number, max: number): number {
   if (!Number.isInteger(value) || value < min || value > max)
     refuse(option, `a whole number from ${min} to ${max}`, value);
   return value;
@@ -79,13 +83,18 @@ const SPAWN_OPTIONS: ReadonlySet<string> = new Set<keyof SpawnOptions>([
   "mailboxMax",
   "copy",
   "detached",
+  "startTimeoutMs",
   "node",
 ]);
 
-function checkNames(options: SpawnOptions): void {
+function checkKnown(options: object, known: ReadonlySet<string>): void {
   for (const option of Object.keys(options)) {
-    if (!SPAWN_OPTIONS.has(option)) refuse(`"${option}"`, `one of ${[...SPAWN_OPTIONS].join(", ")}`, "an unknown name");
+    if (!known.has(option)) refuse(`"${option}"`, `one of ${[...known].join(", ")}`, "an unknown name");
   }
+}
+
+function checkNames(options: SpawnOptions): void {
+  checkKnown(options, SPAWN_OPTIONS);
   if (options.args !== undefined && !Array.isArray(options.args))
     refuse("args", "an array of constructor arguments", options.args);
   if (options.name !== undefined) plainName("name", options.name);
@@ -96,19 +105,44 @@ function checkNames(options: SpawnOptions): void {
   if (options.detached !== undefined) flag("detached", options.detached);
 }
 
+function checkedBackoff(option: string, { firstMs, factor, maxMs }: Backoff): Backoff {
+  return {
+    firstMs: milliseconds(`${option}.firstMs`, firstMs),
+    factor: factor >= 1 ? factor : refuse(`${option}.factor`, "a number from 1", factor),
+    maxMs: milliseconds(`${option}.maxMs`, maxMs),
+  };
+}
+
 function restartPolicy(given: SpawnOptions["restart"]): RestartPolicy {
   if (given === undefined) return DEFAULT_SETTINGS.restart;
-  const backoff = { ...DEFAULT_BACKOFF, ...given.backoff };
   return {
     maxRestarts: wholeNumber("restart.maxRestarts", given.maxRestarts, 0, 1_000_000),
     withinMs: milliseconds("restart.withinMs", given.withinMs, 1),
-    backoff: {
-      firstMs: milliseconds("restart.backoff.firstMs", backoff.firstMs),
-      factor:
-        backoff.factor >= 1 ? backoff.factor : refuse("restart.backoff.factor", "a number from 1", backoff.factor),
-      maxMs: milliseconds("restart.backoff.maxMs", backoff.maxMs),
-    },
+    backoff: checkedBackoff("restart.backoff", { ...DEFAULT_BACKOFF, ...given.backoff }),
   };
+}
+
+const CALL_OPTIONS: ReadonlySet<string> = new Set<keyof CallOptions>([
+  "timeoutMs",
+  "signal",
+  "priority",
+  "key",
+  "retries",
+  "backoff",
+]);
+
+/** Throws InvalidOption for what is no option of a call, or not of its kind. */
+export function checkCallOptions(options: CallOptions): void {
+  checkKnown(options, CALL_OPTIONS);
+  const { timeoutMs, signal, priority, key, retries, backoff } = options;
+  if (timeoutMs !== undefined) milliseconds("timeoutMs", timeoutMs);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal", "an AbortSignal", signal);
+  if (priority !== undefined && priority !== "interactive" && priority !== "bulk")
+    refuse("priority", '"interactive" or "bulk"', priority);
+  if (key !== undefined && (typeof key !== "string" || key === "" || key.length > 200))
+    refuse("key", "1 to 200 characters", key);
+  if (retries !== undefined) wholeNumber("retries", retries, 0, 1_000_000);
+  if (backoff !== undefined) checkedBackoff("backoff", { ...RETRY_BACKOFF, ...backoff });
 }
 
 /** The settings of one spawn. Throws InvalidOption. */
@@ -116,6 +150,7 @@ export function spawnSettings(options: SpawnOptions | undefined): SpawnSettings 
   if (options === undefined) return DEFAULT_SETTINGS;
   checkNames(options);
   const { concurrency, mailboxMax, escalate, failOnThrow, reentrant, copy } = { ...DEFAULT_SETTINGS, ...options };
+  const { startTimeoutMs } = options;
   return {
     restart: restartPolicy(options.restart),
     escalate: flag("escalate", escalate),
@@ -124,5 +159,6 @@ export function spawnSettings(options: SpawnOptions | undefined): SpawnSettings 
     reentrant: flag("reentrant", reentrant),
     mailboxMax: wholeNumber("mailboxMax", mailboxMax, 1, 10_000_000),
     copy: flag("copy", copy),
+    ...(startTimeoutMs !== undefined && { startTimeoutMs: milliseconds("startTimeoutMs", startTimeoutMs, 1) }),
   };
 }

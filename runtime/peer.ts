@@ -288,9 +288,12 @@ export class Peer implements Receiver, ReplyChannel {
 }
 
 /** What the message carries beyond its arguments; undefined for most. */
-function extrasOf({ trace, attempt }: Message): CallExtras | undefined {
-  if (trace === undefined && attempt === undefined) return undefined;
+function extrasOf({ lane, key, trace, attempt }: Message): CallExtras | undefined {
+  const isPlain = lane === "interactive" && key === undefined && trace === undefined && attempt === undefined;
+  if (isPlain) return undefined;
   return {
+    ...(lane === "bulk" && { lane }),
+    ...(key !== undefined && { key }),
     ...(trace !== undefined && { trace: trace.traceparent }),
     ...(trace?.tracestate !== undefined && { traceState: trace.tracestate }),
     ...(attempt !== undefined && { attempt }),
@@ -299,6 +302,8 @@ function extrasOf({ trace, attempt }: Message): CallExtras | undefined {
 
 function withExtras(message: Message, extras: CallExtras | undefined): Message {
   if (extras?.trace !== undefined) message.trace = traceFrom(extras.trace, extras.traceState);
+  if (extras?.lane === "bulk") message.lane = "bulk";
+  if (extras?.key !== undefined) message.key = extras.key;
   if (extras?.attempt !== undefined) message.attempt = extras.attempt;
   return message;
 }

@@ -71,7 +71,7 @@ export class Recovery {
     const { directory } = this.#options;
     const holders = new Set<string>();
     try {
-      for await (const found of directory.list()) if (this.#isLeft(found)) holders.add(found.address.node);
+      for (const found of await directory.list()) if (this.#isLeft(found)) holders.add(found.address.node);
     } catch (error) {
       this.#failed("the names could not be listed", error);
       this.#options.clock.schedule(RECHECK_MS, () => !this.#closed && void this.#awaitAll());
@@ -114,7 +114,7 @@ export class Recovery {
     this.#unfinished.delete(node);
     try {
       const running = new Set<Promise<void>>();
-      for await (const found of directory.list()) {
+      for (const found of await directory.list()) {
         if (found.address.node !== node || !this.#isLeft(found)) continue;
         const one: Promise<void> = this.#recoverOne(node, found).finally(() => running.delete(one));
         running.add(one);

@@ -25,6 +25,8 @@ export interface SpawnerOptions {
   readonly questions: Questions;
   /** What is known of another node; undefined when nothing is. */
   readonly recordOf: (node: string) => NodeRecord | undefined;
+  /** Ends an actor on another node in order; nobody waits for it. */
+  readonly stop: (address: Address) => void;
 }
 
 export class Spawner {
@@ -46,14 +48,39 @@ export class Spawner {
     }
     if (decision.node === this.#options.node) return this.#options.host.spawn(request, parent);
     const code = await this.#options.shipper.codeFor(type, this.#options.recordOf(decision.node));
-    return this.spawnAt(decision.node, code === undefined ? request : { ...request, code });
+    const address = await this.spawnAt(decision.node, code === undefined ? request : { ...request, code });
+    if (parent !== undefined && request.detached !== true) this.#tie(parent, address);
+    return address;
+  }
+
+  /** A child on another node ends with the life that spawned it, as one here does; its own host sees to it when this node dies. */
+  #tie(parent: Cell, child: Address): void {
+    const { peers, stop } = this.#options;
+    if (parent.isEnded) return stop(child);
+    let isOver = false;
+    const unwatch = peers.watch(child, () => {
+      isOver = true;
+      tie.cancel();
+    });
+    const tie = parent.life.own({
+      cancel: () => {
+        if (isOver) return;
+        unwatch();
+        stop(child);
+      },
+    });
   }
 
   /** Has a node, this one or another, make what was decided. */
   spawnAt(node: string, request: SpawnRequest): Address | Promise<Address> {
     const { host, peers, questions } = this.#options;
     if (node === this.#options.node) return host.spawn(request, undefined);
-    return questions.ask((sink, deadlineMs) => peers.spawn(node, request, deadlineMs, sink)) as Promise<Address>;
+    // Starting has a bound of its own, which the node keeps; the way there and back has the call's.
+    const { startTimeoutMs } = request.settings;
+    return questions.ask(
+      (sink, deadlineMs) => peers.spawn(node, request, deadlineMs, sink),
+      startTimeoutMs,
+    ) as Promise<Address>;
   }
 
   #request(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): SpawnRequest {

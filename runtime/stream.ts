@@ -5,11 +5,20 @@
 //
 // ST1  The producer never runs more than WINDOW chunks ahead of the reader.
 // ST2  Chunks come in the order they were yielded; a failure comes after the chunks before it.
-// ST3  Leaving the loop early (break, return, throw) cancels the method.
+// ST3  Leaving the loop early (break, return, throw), or the block of an `await using`, cancels the method.
 // ST4  The system's call time-out bounds the wait for each chunk; a `timeoutMs` given by the caller bounds the whole stream instead.
 
 import { type Address, formatAddress } from "./address.ts";
-import { type CallEnvironment, type CallOptions, cancelledBy, chainOf, deadlineOf, handOver, whyNot } from "./calls.ts";
+import {
+  type CallEnvironment,
+  type CallOptions,
+  cancelledBy,
+  chainOf,
+  deadlineOf,
+  handOver,
+  mark,
+  whyNot,
+} from "./calls.ts";
 import { type Cancellable, Message, NEVER, type ReplySink } from "./cell/message.ts";
 import { goneFailure } from "./cell/refusal.ts";
 import { currentRunning } from "./cell/running.ts";
@@ -23,7 +32,7 @@ import type { Span } from "./trace.ts";
 export const WINDOW = 256;
 
 /** A streamed reply. Iterate it once. */
-export interface Stream<Chunk> extends AsyncIterableIterator<Chunk> {}
+export interface Stream<Chunk> extends AsyncIterableIterator<Chunk>, AsyncDisposable {}
 
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
@@ -84,6 +93,10 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     return new Promise<IteratorResult<unknown>>((resolve, reject) => {
       this.#waiter = { resolve, reject };
     }).then(undefined, raise);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
   }
 
   async return(): Promise<IteratorResult<unknown>> {
@@ -172,7 +185,7 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     this.#span = environment.tracing?.begin("stream", this.#address, this.#method);
     const running = currentRunning();
     const receiver = environment.routes.find(this.#address);
-    const refused = whyNot(running, this.#options);
+    const refused = whyNot(running, this.#options) ?? keyedFailure(this.#options);
     if (refused !== undefined || receiver === undefined)
       return this.fail(refused ?? goneFailure(formatAddress(this.#address)));
     this.#copies = receiver.copies;
@@ -180,7 +193,8 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     const bound = deadlineOf(environment, running, this.#options?.timeoutMs ?? NEVER);
     try {
       const args = this.#copies ? copyArgs(this.#args) : this.#args;
-      this.#message = new Message(this.#method, args, bound, chainOf(environment, running), this, WINDOW);
+      const message = new Message(this.#method, args, bound, chainOf(environment, running), this, WINDOW);
+      this.#message = mark(message, this.#options, this.#parent);
       this.#message.trace = this.#span === undefined ? this.#parent?.trace : this.#span.context;
     } catch (error) {
       return this.fail(failureOf(error, this.#method));
@@ -231,4 +245,9 @@ export class PendingStream implements ReplySink, Waiting, Cancellable, Stream<un
     this.#parent?.finished(this);
     this.#options?.signal?.removeEventListener("abort", this.#aborted);
   }
+}
+
+function keyedFailure(options: CallOptions | undefined): WireError | undefined {
+  if (options?.key === undefined) return undefined;
+  return failure("InvalidOption", "option key: a stream has no outcome that could be kept; call it without a key");
 }

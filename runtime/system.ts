@@ -1,69 +1,31 @@
-// ActorSystem: what `connect()` returns. Users spawn, find, watch and stop actors here, submit tasks, publish and subscribe; the work is done
-// by the parts that the constructor puts together.
+// ActorSystem: what `connect()` returns. Users spawn, find, watch and stop actors here, submit tasks, publish and subscribe.
+// It is a door: the parts behind it are put together in assembly.ts.
 //
 // SY1  Everything a system starts ends with its `close`: actors in reverse order, then the way to other nodes, then its ports.
 // SY2  Handles stay valid for as long as their actor lives, wherever they have travelled and wherever it has been moved.
 
 import { AsyncResource } from "node:async_hooks";
 import type { ActorClass, ActorType, SpawnOptions } from "./actor.ts";
-import { ADDRESS, type Address } from "./address.ts";
-import { type CallEnvironment, call, cast, Questions } from "./calls.ts";
-import type { Cell } from "./cell/cell.ts";
+import { ADDRESS } from "./address.ts";
+import { Assembly, STOP_TIMEOUT_MS, type SystemSettings } from "./assembly.ts";
 import type { Clock } from "./clock.ts";
-import { CodeLoader } from "./code/code-loader.ts";
-import { CodeShipper } from "./code/code-shipper.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
-import { Codec } from "./codec.ts";
-import { type ContextEnvironment, makeContext } from "./context.ts";
-import { Counts, type SystemStats } from "./counts.ts";
+import { copyArgs } from "./copy.ts";
+import type { SystemStats } from "./counts.ts";
 import type { DeadLetters } from "./dead-letters.ts";
-import { Deadlines } from "./deadlines.ts";
-import { Directory, nameKey } from "./directory.ts";
+import { nameKey } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
-import { type AnyHandle, type Dispatch, type HandleMaker, type HandleOf, handleMaker } from "./handle.ts";
-import { Host } from "./host.ts";
-import type { LogSink } from "./log.ts";
-import type { Membership } from "./membership.ts";
+import type { AnyHandle, HandleOf } from "./handle.ts";
 import { milliseconds } from "./options.ts";
-import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
+import { openPool, type Pool } from "./pool/pool.ts";
+import type { PoolArgs, PoolOptions } from "./pool/pool-options.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
-import type { Random } from "./random.ts";
-import { Recovery } from "./recovery.ts";
-import { Routes } from "./routes.ts";
-import { Spawner } from "./spawner.ts";
-import { PendingStream } from "./stream.ts";
-import { runTask } from "./tasks/run-task.ts";
+import type { TaskDeadLetters } from "./tasks/dead-letters.ts";
 import type { SubmitOptions } from "./tasks/task.ts";
-import { type ResultOptions, Tasks, type WaitedTasks, type WaitOptions } from "./tasks/tasks.ts";
-import { type Published, type PublishOptions, type SubscribeOptions, type Subscription, Topics } from "./topics.ts";
-import { type Tracing, tracingFor } from "./trace.ts";
-import { Types } from "./types.ts";
-
-/** `connect`'s options, complete. */
-export interface SystemSettings {
-  readonly node: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: LogSink;
-  readonly callTimeoutMs: number;
-  /** Whether spans are recorded; default: when a tracer provider is registered now (trace.ts). */
-  readonly tracing?: boolean | undefined;
-  readonly ports: Ports;
-  /** The promises in force on a fleet. */
-  readonly facts?: FleetFacts;
-  /** What is known of another node. Default: what membership knows. */
-  readonly recordOf?: (node: string) => NodeRecord | undefined;
-  /** Whether the other nodes reach the same blobs. */
-  readonly sharesBlobs?: boolean;
-  /** Whether this process loads code that scripts bring: it runs with all of its rights. Default false. */
-  readonly allowCode?: boolean;
-  /** Whether this process runs tasks of the types it has. Default true. */
-  readonly servesTasks?: boolean;
-  /** This node's place among others; absent when it is alone. The system joins and leaves with it. */
-  readonly membership?: Membership;
-}
+import type { ResultOptions, WaitedTasks, WaitOptions } from "./tasks/tasks.ts";
+import type { Published, PublishOptions, SubscribeOptions, Subscription } from "./topics.ts";
 
 /** A spawn's options: `args` is required when the constructor requires an argument. */
 export type SpawnArgs<Class extends ActorClass> =
@@ -71,204 +33,38 @@ export type SpawnArgs<Class extends ActorClass> =
     ? [options?: SpawnOptions<ConstructorParameters<Class>>]
     : [options: SpawnOptions<ConstructorParameters<Class>> & { readonly args: ConstructorParameters<Class> }];
 
-const STOP_TIMEOUT_MS = 5_000;
-
 export class ActorSystem implements AsyncDisposable {
   readonly node: string;
   readonly clock: Clock;
   readonly ports: Ports;
-  /** Durable tasks that failed for good: list, show, replay. */
-  readonly tasks: Tasks;
   readonly #settings: SystemSettings;
-  readonly #types: Types;
-  readonly #loader: CodeLoader;
-  readonly #host: Host;
-  readonly #peers: Peers;
-  readonly #directory: Directory;
-  readonly #spawner: Spawner;
-  readonly #recovery: Recovery | undefined;
-  readonly #questions: Questions;
-  readonly #deadlines: Deadlines;
-  readonly #topics: Topics;
-  readonly #tracing: Tracing | undefined;
-  readonly #dispatch: Dispatch;
-  readonly #makers = new Map<string, HandleMaker>();
-  #closing: Promise<void> | undefined;
+  readonly #parts: Assembly;
 
   /** Use `connect`. */
   constructor(settings: SystemSettings) {
     refuseWhileLoading();
-    const { node, clock, log, ports, membership } = settings;
-    this.node = node;
-    this.clock = clock;
-    this.ports = ports;
+    this.node = settings.node;
+    this.clock = settings.clock;
+    this.ports = settings.ports;
     this.#settings = settings;
-    const counts = new Counts();
-    const revive = (address: Address) => this.#handleOf(address);
-    const values = new Codec().values(revive);
-    this.#tracing = tracingFor(node, settings.tracing);
-    this.#deadlines = new Deadlines(clock);
-    this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
-    this.#types = new Types(node, this.#loader);
-    this.#directory = new Directory(ports.store, {
-      revive,
-      ...(membership && { presence: (peer: string) => membership.presence(peer) }),
-    });
-    this.#host = this.#newHost(counts);
-    this.#peers = new Peers({
-      node,
-      host: this.#host,
-      transport: ports.transport,
-      codec: new Codec(),
-      revive,
-      deadlines: this.#deadlines,
-      counts,
-      blobs: settings.sharesBlobs ? ports.blobs : undefined,
-      reconnected: () => membership?.reconnected(),
-    });
-    const environment = this.#callEnvironment(counts);
-    this.#questions = new Questions(environment);
-    this.#dispatch = {
-      call: (address, method, args, options, attempt) => call(environment, address, method, args, options, attempt),
-      cast: (address, method, args, options) => cast(environment, address, method, args, options),
-      stream: (address, method, args, options) => new PendingStream(environment, address, method, args, options),
-      stop: (address) => this.#stop(address, STOP_TIMEOUT_MS),
-    };
-    this.#spawner = this.#newSpawner();
-    this.#recovery = membership && this.#newRecovery(membership);
-    this.#topics = new Topics({ log: ports.eventLog, codec: values, counts });
-    this.tasks = this.#newTasks(values);
-    this.#followMembership(membership);
-  }
-
-  // Parts -------------------------------------------------------------------------------------------------------------------
-
-  #newHost(counts: Counts): Host {
-    const { node, clock, log, membership } = this.#settings;
-    const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.#peers.watch(address, onEnd);
-    return new Host({
-      node,
-      clock,
-      log,
-      directory: this.#directory,
-      types: this.#types,
-      counts,
-      tracing: this.#tracing,
-      contextOf: (cell) => makeContext(cell, clock, this.#contextEnvironment),
-      ...(membership && { fleet: { membership, watchRemote } }),
-    });
-  }
-
-  #callEnvironment(counts: Counts): CallEnvironment {
-    const { node, clock, callTimeoutMs, membership } = this.#settings;
-    const routes = new Routes({
-      node,
-      host: this.#host,
-      peers: this.#peers,
-      isPresent: (peer) => membership === undefined || membership.isPresent(peer),
-      resolve: (address) => this.#directory.resolve(address),
-    });
-    let lastLink = 0;
-    return {
-      clock,
-      deadlines: this.#deadlines,
-      callTimeoutMs,
-      counts,
-      tracing: this.#tracing,
-      routes: {
-        find: (address) => routes.find(address),
-        deadLetter: (address, method, why) => this.#host.deadLetter(address, method, why),
-      },
-      nextLink: () => ++lastLink,
-    };
-  }
-
-  #newSpawner(): Spawner {
-    const { node, ports, membership } = this.#settings;
-    return new Spawner({
-      node,
-      host: this.#host,
-      peers: this.#peers,
-      types: this.#types,
-      shipper: new CodeShipper(ports.blobs, this.#loader),
-      placer: ports.placer,
-      questions: this.#questions,
-      recordOf: (peer) => this.#settings.recordOf?.(peer) ?? membership?.nodes().find((record) => record.node === peer),
-    });
-  }
-
-  #newRecovery(membership: Membership): Recovery {
-    return new Recovery({
-      membership,
-      directory: this.#directory,
-      clock: this.clock,
-      log: this.#host.log.bind(this.#host),
-      isHere: (address) => this.#host.isHere(address),
-      place: (request) => this.ports.placer.place(request),
-      spawnAt: (node, request) => this.#spawner.spawnAt(node, request),
-    });
-  }
-
-  #newTasks({ encode, decode }: ReturnType<Codec["values"]>): Tasks {
-    const { node, clock, random, ports } = this.#settings;
-    const { queue, results, store, blobs } = ports;
-    return new Tasks({
-      node,
-      clock,
-      random,
-      queue,
-      results,
-      store,
-      blobs,
-      encode,
-      decode,
-      log: (level, message, data) => this.#host.log(level, message, data),
-      run: (request, signal, attempt) => runTask(this.#host, this.#dispatch, request, signal, attempt),
-    });
-  }
-
-  #followMembership(membership: Membership | undefined): void {
-    membership?.on((event) => {
-      if (event.kind === "left") this.#peers.gone(event.record.node);
-      if (event.kind === "joined") this.#peers.joined(event.record.node);
-    });
+    this.#parts = new Assembly(settings, this);
   }
 
   // Life --------------------------------------------------------------------------------------------------------------------
 
-  /** Starts to hear other nodes, takes this node's place among them, and takes tasks. Called by `connect`. */
-  async listen(): Promise<void> {
-    await this.#peers.listen();
-    await this.#settings.membership?.join();
-    for (const { type } of this.#types.list()) await this.#serve(type);
+  /** Starts to hear other nodes and takes this node's place among them. Called by `connect`. */
+  listen(): Promise<void> {
+    return this.#parts.start();
   }
 
-  /** Takes no more actors and tasks, and moves those actors that can live elsewhere to other nodes. Part of `close` on a fleet. */
-  async drain(): Promise<void> {
-    await this.#settings.membership?.update({ draining: true });
-    const { holdings } = this.#host;
-    await this.#recovery?.handOver(holdings.movable(), ({ cell }) => holdings.surrender(cell));
+  /** Takes no more actors of others, and moves those that can live elsewhere to other nodes. `close` begins with it on a fleet. */
+  drain(): Promise<void> {
+    return this.#parts.drain();
   }
 
-  /** Hands over what can move (`drain`), ends every other actor in reverse order, then everything else. May be called twice. */
+  /** Hands over what can move, ends every other actor in reverse order, then everything else. May be called twice. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    await this.tasks.close(STOP_TIMEOUT_MS);
-    await this.drain();
-    this.#recovery?.close();
-    await this.#host.close(STOP_TIMEOUT_MS);
-    this.#topics.close();
-    await this.#settings.membership?.leave();
-    await this.#peers.close();
-    this.#deadlines.close();
-    await this.#loader.close();
-    const { store, eventLog, results, queue, blobs, close } = this.ports;
-    await Promise.all([store.close(), eventLog.close(), results.close(), queue.close(), blobs.close()]);
-    await close?.();
+    return this.#parts.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -279,12 +75,12 @@ export class ActorSystem implements AsyncDisposable {
 
   /** What nobody could take, counted and the last of them kept. */
   get deadLetters(): DeadLetters {
-    return this.#host.deadLetters;
+    return this.#parts.host.deadLetters;
   }
 
   /** Everything that is counted here, as plain data of this moment. Looks at every actor: ask every second, not for every call. */
   stats(): SystemStats {
-    const { counts, size, waiting, deadLetters } = this.#host;
+    const { counts, size, waiting, deadLetters } = this.#parts.host;
     return counts.snapshot({ actors: size, waiting, deadLetters: deadLetters.count });
   }
 
@@ -293,21 +89,19 @@ export class ActorSystem implements AsyncDisposable {
     return this.#settings.facts;
   }
 
-  /** Every node of the fleet that is there now, this one first; alone, only this one is not listed either: []. */
+  /** Every node of the fleet that is there now, this one first. Empty in a process that is alone. */
   nodes(): readonly NodeRecord[] {
     return this.#settings.membership?.nodes() ?? [];
   }
 
   // Actors ------------------------------------------------------------------------------------------------------------------
 
-  /** Makes `type` known here, so that other nodes may spawn it by name and tasks of it are run here. `spawn` does the first by itself. */
+  /**
+   * Makes `type` known here, so that other nodes may spawn it by name, and runs tasks of it here when this node runs tasks; `spawn` does the
+   * first by itself. Throws InvalidOption for two classes of one name.
+   */
   register(type: ActorType): void {
-    this.#types.register(type);
-    this.#settings.membership?.knows(type);
-  }
-
-  async #serve(type: string): Promise<void> {
-    if (this.#settings.servesTasks !== false) await this.tasks.serve(type);
+    this.#parts.register(type);
   }
 
   /**
@@ -319,12 +113,8 @@ export class ActorSystem implements AsyncDisposable {
     type: ActorType<Class>,
     ...[options]: SpawnArgs<Class>
   ): Promise<HandleOf<InstanceType<Class>>> {
-    return this.#spawn(undefined, type, options as SpawnOptions | undefined) as Promise<HandleOf<InstanceType<Class>>>;
-  }
-
-  #spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
-    const make = async () => this.#handleOf(await this.#spawner.spawn(parent, type, options), type);
-    return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
+    const given = options as SpawnOptions | undefined;
+    return this.#parts.spawn(undefined, type, given) as Promise<HandleOf<InstanceType<Class>>>;
   }
 
   /**
@@ -336,78 +126,65 @@ export class ActorSystem implements AsyncDisposable {
     type?: ActorType<Class>,
     namespace = "default",
   ): Promise<HandleOf<InstanceType<Class>>> {
-    if (type !== undefined) this.#types.register(type);
+    if (type !== undefined) this.#parts.types.register(type);
     const data = { name, namespace };
-    const located = await this.#directory.locate(nameKey(namespace, name));
-    if (located.kind === "at") return this.#handleOf(located.address) as HandleOf<InstanceType<Class>>;
+    const located = await this.#parts.directory.locate(nameKey(namespace, name));
+    if (located.kind === "at") return this.#parts.handleOf(located.address) as HandleOf<InstanceType<Class>>;
     if (located.kind === "unsettled")
       throw runtimeError("Unavailable", `"${name}" cannot be reached: ${located.why}`, { data });
     throw runtimeError("NoSuchActor", `nobody is called "${name}" in namespace "${namespace}"`, { data });
   }
 
-  /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */
-  stop(handle: AnyHandle, options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    return this.#stop(handle[ADDRESS], milliseconds("timeoutMs", options.timeoutMs ?? STOP_TIMEOUT_MS));
+  /**
+   * Spawns `size` actors of one type and resolves to the pool of them. It belongs to whoever opened it: `await using`, or `close`.
+   * Throws InvalidOption and whatever `spawn` throws.
+   */
+  async pool<Class extends ActorClass>(
+    type: ActorType<Class>,
+    options: PoolArgs<Class>,
+  ): Promise<Pool<InstanceType<Class>>> {
+    const { size: _, strategy: __, ...own } = options as PoolOptions;
+    // Replacements are made much later: what the caller does to its own arguments meanwhile must not show.
+    const args = own.copy === false ? (own.args ?? []) : copyArgs([...(own.args ?? [])]);
+    const environment = {
+      clock: this.clock,
+      callTimeoutMs: this.#settings.callTimeoutMs,
+      dispatch: this.#parts.dispatch,
+      spawn: () => this.#parts.spawn(undefined, type, { ...own, args }),
+      watch: (handle: AnyHandle, onEnd: () => void) => this.watch(handle, onEnd),
+    };
+    return (await openPool(environment, type, options)) as Pool<InstanceType<Class>>;
   }
 
-  async #stop(address: Address, timeoutMs: number): Promise<void> {
-    if (address.node === this.node) return this.#host.stop(address, timeoutMs);
-    // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    await this.#questions.ask(
-      (sink) => this.#peers.stop(address, "stop", timeoutMs, sink),
-      2 * timeoutMs + this.#settings.callTimeoutMs,
-    );
+  /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */
+  stop(handle: AnyHandle, options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    return this.#parts.stop(handle[ADDRESS], milliseconds("timeoutMs", options.timeoutMs ?? STOP_TIMEOUT_MS));
   }
 
   /** Ends an actor now: its calls fail, nothing is waited for, no onStop runs. */
-  async kill(handle: AnyHandle): Promise<void> {
-    const address = handle[ADDRESS];
-    if (address.node === this.node) return this.#host.kill(address);
-    await this.#questions.ask((sink) => this.#peers.stop(address, "kill", 0, sink));
+  kill(handle: AnyHandle): Promise<void> {
+    return this.#parts.kill(handle[ADDRESS]);
   }
 
   /** Calls `onEnd` once when the actor ends, at once when it already has. Answers how to take that back. */
   watch(handle: AnyHandle, onEnd: (end: ActorEnd) => void): () => void {
-    const address = handle[ADDRESS];
     // Bound to here: whoever ends the actor, the callback does not run on behalf of that one's message.
     const tell = AsyncResource.bind((end: ActorEnd) => {
       try {
         onEnd(end);
       } catch (error) {
         // It is called from within the ending of an actor, which must go on.
-        this.#host.log("error", "a watcher threw", { error: String(error) });
+        this.#parts.host.log("error", "a watcher threw", { error: String(error) });
       }
     });
-    return address.node === this.node ? this.#host.watch(address, tell) : this.#peers.watch(address, tell);
-  }
-
-  #handleOf(address: Address, type = this.#types.typeOf(address.type)): AnyHandle {
-    let make = this.#makers.get(address.type);
-    if (make === undefined) {
-      make = handleMaker(this.#dispatch, type);
-      // A type learnt later brings its methods: until then its handles are made anew each time.
-      if (type?.type === address.type) this.#makers.set(address.type, make);
-    }
-    return make(address);
-  }
-
-  get #contextEnvironment(): ContextEnvironment {
-    return {
-      system: this,
-      random: this.#settings.random,
-      tracing: this.#tracing,
-      spawnChild: (parent: Cell, type: ActorType, options: SpawnOptions | undefined) =>
-        this.#spawn(parent, type, options),
-      handleOf: (address: Address) => this.#handleOf(address),
-      log: this.#host.log.bind(this.#host),
-    };
+    return this.#parts.watch(handle[ADDRESS], tell);
   }
 
   // Tasks -------------------------------------------------------------------------------------------------------------------
 
   /**
    * Accepts `method(...args)` as a durable task of an actor, or of a fresh one of a type made for it on a node that has the type; resolves to
-   * the task's id once it cannot be lost any more. Throws as Tasks.submit does.
+   * the task's id once it cannot be lost any more. Throws as Tasks.submit does (tasks/tasks.ts).
    */
   async submit(
     target: ActorType | AnyHandle,
@@ -415,27 +192,36 @@ export class ActorSystem implements AsyncDisposable {
     args: readonly unknown[] = [],
     options?: SubmitOptions,
   ): Promise<string> {
-    const address = ADDRESS in target ? target[ADDRESS] : undefined;
-    if (!(ADDRESS in target)) this.register(target);
-    const type = address?.type ?? (target as ActorType).type;
-    // Learnt since `listen`: a process that is alone has nobody else to run it.
-    if (this.#types.typeOf(type) !== undefined) await this.#serve(type);
-    return this.tasks.submit({ type, ...(address && { address }) }, method, args, options);
+    const { tasks } = this.#parts;
+    if (!(ADDRESS in target)) {
+      this.register(target);
+      return tasks.submit({ type: target.type }, method, args, options);
+    }
+    const address = target[ADDRESS];
+    return tasks.submit({ type: address.type, address }, method, args, options);
   }
 
-  /** What the task returned, once it has; rejects with what became of it instead. See Tasks.result. */
+  /**
+   * What the task returned, once it has. Rejects with TaskFailed (data.history: every attempt), TaskCancelled, TaskExpired, TaskUnknown at
+   * once, TaskDataLost; with DeadlineExceeded or Cancelled when only the wait was given up.
+   */
   result(id: string, options?: ResultOptions): Promise<unknown> {
-    return this.tasks.result(id, options);
+    return this.#parts.tasks.result(id, options);
   }
 
-  /** Waits until `count` of the tasks have ended, or `timeoutMs` have passed; tells which have. See Tasks.wait. */
+  /** Waits until `count` of the tasks have ended, or `timeoutMs` have passed; tells which have. Throws TaskUnknown, Cancelled. */
   wait(ids: readonly string[], options?: WaitOptions): Promise<WaitedTasks> {
-    return this.tasks.wait(ids, options);
+    return this.#parts.tasks.wait(ids, options);
   }
 
   /** Cancels a task: true when that is its outcome now, false when it had one before. Throws TaskUnknown. */
   cancel(id: string): Promise<boolean> {
-    return this.tasks.cancel(id);
+    return this.#parts.tasks.cancel(id);
+  }
+
+  /** Tasks that failed for good, with the history of their attempts: list, show, replay. */
+  get deadTasks(): TaskDeadLetters {
+    return this.#parts.tasks.deadLetters;
   }
 
   // Topics ------------------------------------------------------------------------------------------------------------------
@@ -445,7 +231,7 @@ export class ActorSystem implements AsyncDisposable {
    * Throws InvalidOption (topic, key), NotSendable (by path), ValueTooLarge, Closed.
    */
   publish(topic: string, event: unknown, options?: PublishOptions): Promise<Published> {
-    return this.#topics.publish(topic, event, options);
+    return this.#parts.topics.publish(topic, event, options);
   }
 
   /**
@@ -453,6 +239,6 @@ export class ActorSystem implements AsyncDisposable {
    * Ends with its signal, with the loop over it, and with the system. Throws InvalidOption, Closed; reading too slowly ReaderLagged.
    */
   subscribe<Event = unknown>(pattern: string, options?: SubscribeOptions): Subscription<Event> {
-    return this.#topics.subscribe(pattern, options);
+    return this.#parts.topics.subscribe(pattern, options);
   }
 }

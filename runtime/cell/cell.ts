@@ -5,7 +5,7 @@
 //        ▲            │ failure                ▲
 //        └─ restarting ◀──────▶ (used up) ─────┘
 //
-// CE1  At most `concurrency` messages are in hand at once; the rest wait, in the order they came, control before work.
+// CE1  At most `concurrency` messages are in hand at once; the rest wait as their mailbox says, stashed ones until they are called back.
 // CE2  A message whose deadline has passed or whose caller has gone is not started.
 // CE3  An actor fails when its constructor or onStart throws, when a cast, timer or signal throws (nobody else would hear of it), when it
 //      says so (ctx.fail), and with `failOnThrow` when any method throws. Otherwise what a called method throws goes to its caller.
@@ -15,40 +15,27 @@
 import type { ActorType, Method } from "../actor.ts";
 import { type Address, formatAddress } from "../address.ts";
 import type { Receiver } from "../calls.ts";
-import { type Clock, finishesWithin } from "../clock.ts";
+import { finishesWithin } from "../clock.ts";
 import type { ActorEnd, WireError } from "../envelope.ts";
 import { failure, failureOf } from "../failure.ts";
 import type { SpawnSettings } from "../options.ts";
 import { isThenable } from "../thenable.ts";
+import { Aside, type Owner } from "./aside.ts";
+import type { CellHost } from "./cell-host.ts";
 import { InHand } from "./in-hand.ts";
-import { callHook, type Instance, type Started, startInstance } from "./instance.ts";
+import { type Instance, type Started, startInstance, startWithin, stopInstance } from "./instance.ts";
 import { Life } from "./life.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Callback, type Message } from "./message.ts";
 import { pump } from "./pump.ts";
-import { deadlockFailure, fullFailure, goneFailure, noMethodFailure, wrongKindFailure } from "./refusal.ts";
+import { deadlockFailure, fullFailure, goneFailure, unfitFailure } from "./refusal.ts";
 import { currentRunning, Running, type RunningActor } from "./running.ts";
-import { type Directive, decide, withinWindow } from "./supervisor.ts";
-
-/** What a cell needs of its host. */
-export interface CellHost {
-  readonly clock: Clock;
-  /** Gives the cell a turn soon. */
-  schedule(cell: Cell): void;
-  /** The cell's ActorContext, asked for once. */
-  contextOf(cell: Cell): unknown;
-  /** Told once, when nothing of the cell runs any more. */
-  ended(cell: Cell): void;
-  deadLetter(address: Address, method: string, why: WireError): void;
-  failed(cell: Cell, why: WireError, directive: Directive["kind"]): void;
-}
-
-type State = "starting" | "running" | "restarting" | "stopping" | "ended";
+import { decide, withinWindow } from "./supervisor.ts";
 
 /** How old a turn's idea of the time may be: only messages nearer to their deadline are worth a look at the clock. */
 const STALE_MS = 10_000;
 
-export class Cell implements Receiver, RunningActor {
+export class Cell implements Receiver, RunningActor, Owner {
   readonly type: ActorType;
   readonly parent: Cell | undefined;
   readonly settings: SpawnSettings;
@@ -62,7 +49,7 @@ export class Cell implements Receiver, RunningActor {
   readonly #inHand = new InHand();
   readonly #sinceMs: number;
   #address: Address;
-  #state: State = "starting";
+  #state: "starting" | "running" | "restarting" | "stopping" | "ended" = "starting";
   #instance: Instance | undefined = undefined;
   #handled = 0;
   #restartsAtMs: number[] | undefined = undefined;
@@ -70,6 +57,7 @@ export class Cell implements Receiver, RunningActor {
   /** The last turn's Running, when no message has kept it. */
   #unkept: Running | undefined = undefined;
   #stopping: Promise<void> | undefined = undefined;
+  #aside: Aside | undefined = undefined;
 
   constructor(
     host: CellHost,
@@ -115,6 +103,12 @@ export class Cell implements Receiver, RunningActor {
     return this.#context;
   }
 
+  /** What is stashed, or waits for a key. */
+  get aside(): Aside {
+    this.#aside ??= new Aside(this, this.#host.clock, this.#mailbox);
+    return this.#aside;
+  }
+
   get #free(): boolean {
     return this.#inHand.size < this.settings.concurrency;
   }
@@ -123,14 +117,11 @@ export class Cell implements Receiver, RunningActor {
     return this.#state === "stopping" || this.#state === "ended";
   }
 
-  // Messages ----------------------------------------------------------------------------------------------------------------
-
   receive(message: Message): WireError | undefined {
     if (this.#leaving) return goneFailure(this.label);
     if (message.chain.length > 0 && !this.settings.reentrant && this.#closesCircle(message))
       return deadlockFailure(message.chain, this.label);
-    if (!this.#mailbox.push(message))
-      return fullFailure(this.label, this.#mailbox.max, this.#handled / (this.#host.clock.now() - this.#sinceMs + 1));
+    if (!this.#mailbox.push(message)) return this.whyFull();
     if (!this.scheduled && (this.settings.reentrant || this.#free)) this.#host.schedule(this);
     return undefined;
   }
@@ -148,10 +139,16 @@ export class Cell implements Receiver, RunningActor {
       const running = this.#unkept ?? new Running(this);
       this.#unkept = undefined;
       const count = running.run(runSome, this, running, nowMs, max - taken);
-      if (running.message === undefined) this.#unkept = running;
+      // One whose life has just failed in its hands must not be the next life's.
+      if (running.message === undefined && running.incarnation === this.#address.incarnation) this.#unkept = running;
       if (count === 0) return;
       taken += count;
     }
+    this.resume();
+  }
+
+  /** Asks for a turn when there is something that may be run. */
+  resume(): void {
     if (this.#state === "running" && !this.#mailbox.isEmpty && this.#free) this.#host.schedule(this);
   }
 
@@ -163,11 +160,12 @@ export class Cell implements Receiver, RunningActor {
       if (message.cancelled !== undefined) continue;
       if (message.deadlineMs <= nowMs + STALE_MS && message.deadlineMs <= this.#host.clock.now()) {
         const why = "the deadline passed before the actor got to it; it did not run";
-        this.#refuse(message, failure("DeadlineExceeded", why));
+        this.refuse(message, failure("DeadlineExceeded", why));
         continue;
       }
       this.#handled++;
       const method = this.type.methods.get(message.method);
+      if (message.key !== undefined && this.aside.knows(message, method)) continue;
       if (running.used && (method === undefined || method.waits)) {
         const own = new Running(this);
         own.message = message;
@@ -197,7 +195,7 @@ export class Cell implements Receiver, RunningActor {
         this.#hold(message, result);
         return true;
       }
-      message.sink?.value(result);
+      this.#answer(message, result);
     } catch (error) {
       this.#threw(message, error);
     }
@@ -206,35 +204,31 @@ export class Cell implements Receiver, RunningActor {
   }
 
   #invoke(message: Message, method: Method | undefined): unknown {
-    const wanted = message.credit !== undefined;
-    if (method === undefined || method.streams !== wanted) {
-      const name = `${this.type.type}.${message.method}`;
-      return this.#refuse(
-        message,
-        method === undefined ? noMethodFailure(name, this.type) : wrongKindFailure(name, wanted),
-      );
-    }
+    const isStream = message.credit !== undefined;
+    if (method === undefined || method.streams !== isStream)
+      return this.refuse(message, unfitFailure(this.type, message.method, isStream));
     const result = method.run.apply(this.#instance, message.args);
-    return wanted ? pump(message, result as Iterator<unknown> | AsyncIterator<unknown>) : result;
+    if (!isStream) return result;
+    return pump(message, result as Iterator<unknown>, () => this.#aside?.isStashed(message) ?? false);
+  }
+
+  /** A method has ended well: sends its answer, unless its message is to be stashed. */
+  #answer(message: Message, value: unknown): void {
+    if (this.#aside?.takes(message, value)) return;
+    if (message.credit === undefined) message.sink?.value(value);
   }
 
   #hold(message: Message, result: PromiseLike<unknown>): void {
     const isHeld = this.#inHand.hold(message);
     // A foreign thenable may throw or answer twice; a promise made of it does not.
     (result instanceof Promise ? result : Promise.resolve(result)).then(
-      (value) => this.#finish(message, () => message.credit === undefined && message.sink?.value(value)),
+      (value) => this.#finish(message, () => this.#answer(message, value)),
       (error: unknown) => this.#finish(message, () => this.#threw(message, error)),
     );
     if (!isHeld || this.settings.reentrant) return;
     // A method that called itself and then awaits the answer is a circle only now that it turns out to wait.
-    const inCircle = (waiting: Message): boolean => waiting.isWaitedForBy(message) && this.#closesCircle(waiting);
-    for (
-      let stuck = this.#mailbox.takeWhere(inCircle);
-      stuck !== undefined;
-      stuck = this.#mailbox.takeWhere(inCircle)
-    ) {
+    for (const stuck of this.#mailbox.takeAllWhere((it) => it.isWaitedForBy(message) && this.#closesCircle(it)))
       stuck.sink?.fail(deadlockFailure(stuck.chain, this.label));
-    }
   }
 
   /** Ends a held message; one that a restart or a stop has let go of says no more. */
@@ -242,11 +236,12 @@ export class Cell implements Receiver, RunningActor {
     if (!this.#inHand.finish(message)) return;
     settle();
     this.#inHand.rest();
-    if (!this.scheduled && this.#state === "running" && !this.#mailbox.isEmpty) this.#host.schedule(this);
+    this.resume();
   }
 
   #threw(message: Message, error: unknown): void {
     const why = failureOf(error, `${this.type.type}.${message.method}`);
+    this.#aside?.threw(message, why);
     message.sink?.fail(why);
     // What a cancelled method throws is its way to end, not a fault of the actor.
     if (message.cancelled !== undefined) return;
@@ -258,7 +253,11 @@ export class Cell implements Receiver, RunningActor {
     return !this.#free && !this.#inHand.some((held) => !message.isWaitedForBy(held));
   }
 
-  #refuse(message: Message, why: WireError): void {
+  whyFull(): WireError {
+    return fullFailure(this.label, this.#mailbox.max, this.#handled / (this.#host.clock.now() - this.#sinceMs + 1));
+  }
+
+  refuse(message: Message, why: WireError): void {
     if (message.sink !== undefined) message.sink.fail(why);
     else if (!(message instanceof Callback)) this.#host.deadLetter(this.#address, message.method, why);
   }
@@ -269,17 +268,20 @@ export class Cell implements Receiver, RunningActor {
   start(): WireError | undefined | Promise<WireError | undefined> {
     const { incarnation } = this.#address;
     const started = startInstance(this.type, this.#args, this.settings.copy, new Running(this));
-    if (started instanceof Promise) return started.then((late) => this.#started(late, incarnation));
-    return this.#started(started, incarnation);
+    if (!(started instanceof Promise)) return this.#started(started, incarnation);
+    const timeoutMs = this.settings.startTimeoutMs ?? this.#host.startTimeoutMs;
+    const inTime = startWithin(this.#host.clock, timeoutMs, this.type, started, this.life);
+    return inTime.then((late) => this.#started(late, incarnation));
   }
 
   #started(started: Started, incarnation: number): WireError | undefined {
     // A kill, a stop or a failure may have come while onStart was waiting.
-    if (this.#state !== "starting" || this.#address.incarnation !== incarnation) return undefined;
-    if (started.kind === "failed") return started.why;
+    const isCurrent = this.#state === "starting" && this.#address.incarnation === incarnation;
+    if (started.kind === "failed") return isCurrent || this.isEnded ? started.why : undefined;
+    if (!isCurrent) return undefined;
     this.#instance = started.instance;
     this.#state = "running";
-    if (!this.#mailbox.isEmpty && !this.scheduled) this.#host.schedule(this);
+    this.resume();
     return undefined;
   }
 
@@ -299,6 +301,7 @@ export class Cell implements Receiver, RunningActor {
     this.#state = "restarting";
     this.#restartsAtMs = [...withinWindow(this.#restartsAtMs ?? [], restart, nowMs), nowMs];
     this.#letGo(failure("ActorRestarted", `${this.label} was restarted: ${why.message}`));
+    this.#aside?.putBack();
     // What the old life's timers and watches had to say is nothing to the next one.
     this.#mailbox.dropControl();
     this.#address = { ...this.#address, incarnation: this.#address.incarnation + 1 };
@@ -317,6 +320,7 @@ export class Cell implements Receiver, RunningActor {
   #letGo(why: WireError): void {
     this.#unkept = undefined;
     for (const message of this.#inHand.letGo()) {
+      this.#aside?.letGo(message);
       message.cancel(why);
       message.sink?.fail(why);
     }
@@ -351,24 +355,19 @@ export class Cell implements Receiver, RunningActor {
     this.life.cancelTimers();
     if (!(await finishesWithin(clock, timeoutMs, (done) => this.#inHand.whenIdle(done)))) this.#letGo(why);
     for (const child of this.life.children()) await child.stop(Math.max(0, untilMs - clock.monotonic()));
-    const { onStop } = this.#instance ?? {};
-    if (started && onStop !== undefined)
-      await finishesWithin(clock, timeoutMs, (done) => this.#runOnStop(onStop, done));
+    if (started && this.#instance?.onStop !== undefined)
+      await finishesWithin(clock, timeoutMs, (done) => void this.#runOnStop().then(done));
     this.#end("stopped", why);
   }
 
-  #runOnStop(onStop: () => unknown, done: () => void): void {
-    const run = async () => new Running(this).run(callHook, onStop, this.#instance ?? {}, undefined, undefined);
-    run().then(done, (error: unknown) => {
-      this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
-      done();
-    });
+  #runOnStop(): Promise<void> {
+    const failed = (error: unknown) => this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
+    return stopInstance(this.#instance, new Running(this)).catch(failed);
   }
 
   /** Ends the actor now: nothing is waited for, no hook runs. With `why` it has failed, and no restart could mend it. */
   kill(why?: WireError): void {
-    if (why === undefined) this.#end("killed", failure("ActorEnded", `${this.label} was killed`));
-    else this.#end("failed", why, why);
+    this.#end(why ? "failed" : "killed", why ?? failure("ActorEnded", `${this.label} was killed`), why);
   }
 
   #end(reason: ActorEnd["reason"], why: WireError, error?: WireError): void {
@@ -386,8 +385,9 @@ export class Cell implements Receiver, RunningActor {
   }
 
   #refuseWaiting(why: WireError): void {
+    this.#aside?.putBack();
     for (let message = this.#mailbox.take(); message !== undefined; message = this.#mailbox.take())
-      this.#refuse(message, why);
+      this.refuse(message, why);
   }
 }
 

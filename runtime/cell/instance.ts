@@ -1,10 +1,12 @@
 // Makes the object behind an actor: its constructor, then its onStart, both running as the actor.
 
 import type { ActorHooks, ActorType } from "../actor.ts";
+import type { Clock } from "../clock.ts";
 import { copyArgs } from "../copy.ts";
 import type { WireError } from "../envelope.ts";
 import { failure, failureOf } from "../failure.ts";
 import { isThenable } from "../thenable.ts";
+import type { Life } from "./life.ts";
 import type { Running } from "./running.ts";
 
 export type Instance = ActorHooks & object;
@@ -39,12 +41,40 @@ async function whenStarted(type: ActorType, instance: Instance, starting: Promis
   }
 }
 
+/** What `starting` comes to, or why it was not waited for: it took longer than `timeoutMs`, or the actor has ended meanwhile. */
+export function startWithin(
+  clock: Clock,
+  timeoutMs: number,
+  type: ActorType,
+  starting: Promise<Started>,
+  life: Life<unknown>,
+): Promise<Started> {
+  return new Promise((resolve) => {
+    const settle = (started: Started) => {
+      timer.cancel();
+      unwatch();
+      resolve(started);
+    };
+    const giveUp = (why: string) => {
+      settle({ kind: "failed", why: failure("ActorStartFailed", `${type.type} could not start: ${why}`) });
+    };
+    const timer = clock.schedule(timeoutMs, () => giveUp(`onStart had not ended after ${timeoutMs} ms`), true);
+    const unwatch = life.watch(({ reason }) => giveUp(`it was ${reason} before onStart had ended`));
+    void starting.then(settle);
+  });
+}
+
 function construct(type: ActorType, args: readonly unknown[]): Instance {
   return new type.actorClass(...(args as never[]));
 }
 
+/** Runs the onStop of an instance, if it has one; rejects with what it throws. */
+export async function stopInstance(instance: Instance | undefined, running: Running): Promise<void> {
+  if (instance?.onStop !== undefined) await running.run(callHook, instance.onStop, instance, undefined, undefined);
+}
+
 /** Calls a hook of `instance`; in the form that `Running.run` takes. */
-export function callHook(hook: () => unknown, instance: object): unknown {
+function callHook(hook: () => unknown, instance: object): unknown {
   return hook.call(instance);
 }
 

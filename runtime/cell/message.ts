@@ -9,7 +9,7 @@ import type { WireError } from "../envelope.ts";
 import { errorOf } from "../failure.ts";
 import type { TaskAttempt } from "../tasks/task.ts";
 import type { TraceContext } from "../trace.ts";
-import type { Linked } from "./mailbox.ts";
+import type { Lane, Mailable } from "./mailbox.ts";
 
 /** Where a message's answer goes: a caller in this process, or an envelope to another node. */
 export interface ReplySink {
@@ -27,8 +27,11 @@ export interface Cancellable {
 /** No deadline. */
 export const NEVER = Number.POSITIVE_INFINITY;
 
-export class Message implements Linked<Message> {
+export class Message implements Mailable<Message> {
   next: Message | undefined = undefined;
+  lane: Lane = "interactive";
+  /** Messages with one method and one key are one call, made more than once (key-records.ts). */
+  key: string | undefined = undefined;
   readonly method: string;
   readonly args: unknown[];
   readonly deadlineMs: number;
@@ -38,6 +41,8 @@ export class Message implements Linked<Message> {
   readonly sink: ReplySink | undefined;
   /** Chunks that may be sent; undefined when the caller wants one value. */
   credit: number | undefined;
+  /** Whether a chunk has been sent: the message cannot be run again. */
+  hasBegun = false;
   cancelled: WireError | undefined = undefined;
   /** What its caller belongs to; once it runs, what it starts belongs to (trace.ts). */
   trace: TraceContext | undefined = undefined;

@@ -20,15 +20,17 @@ export function fullFailure(label: string, max: number, perMs: number): WireErro
   });
 }
 
-export function noMethodFailure(name: string, type: ActorType): WireError {
-  const methods = [...type.methods.keys()];
-  return failure("NoSuchMethod", `there is no method ${name}; ${type.type} has ${methods.join(", ") || "none"}`, {
-    methods,
-  });
-}
-
-export function wrongKindFailure(name: string, streamWanted: boolean): WireError {
-  const remedy = streamWanted ? "answers once; await it instead of iterating it" : "streams; iterate it with for await";
+/** Why `type` cannot answer `method`: it has none of that name, or not of the kind that is wanted. */
+export function unfitFailure(type: ActorType, method: string, isStreamWanted: boolean): WireError {
+  const name = `${type.type}.${method}`;
+  if (!type.methods.has(method)) {
+    const methods = [...type.methods.keys()];
+    const all = methods.join(", ") || "none";
+    return failure("NoSuchMethod", `there is no method ${name}; ${type.type} has ${all}`, { methods });
+  }
+  const remedy = isStreamWanted
+    ? "answers once; await it instead of iterating it"
+    : "streams; iterate it with for await";
   return failure("WrongKind", `${name} ${remedy}`);
 }
 

@@ -25,7 +25,7 @@ export type NatsPorts = Omit<Ports, "placer"> & { readonly facts: FleetFacts };
 
 /** Throws what connectNats and ensureStream throw. */
 export async function openNatsPorts(options: NatsPortsOptions): Promise<NatsPorts> {
-  const { node, clock, prefix, ackWaitMs, replicas = 1 } = options;
+  const { node, prefix, ackWaitMs, replicas = 1 } = options;
   const names = fleetNames(prefix);
   const connection = await connectNats({ ...options, name: node });
   try {

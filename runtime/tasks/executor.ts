@@ -88,7 +88,6 @@ export class Executor {
     // Before the first item is taken, so that no cancellation of it is missed.
     const from = (await this.#env.results.lastSequence()) + 1;
     void this.#followCancels(from);
-    this.#extend();
     return this.#env.queue.consume((delivery) => this.#take(delivery), { maxInFlight: this.#maxInFlight });
   }
 
@@ -120,6 +119,7 @@ export class Executor {
 
   #take(delivery: Delivery): void {
     this.#taken.add(delivery);
+    if (this.#extending === undefined) this.#extend();
     this.#held[delivery.lane].push(delivery);
     this.#next();
   }
@@ -278,8 +278,10 @@ export class Executor {
 
   #extend(): void {
     this.#extending = this.#env.clock.schedule(this.#env.queue.ackWaitMs / 3, () => {
+      this.#extending = undefined;
       for (const delivery of this.#taken) delivery.extend();
-      this.#extend();
+      // Nothing in hand, nothing to extend: an idle process has no timer.
+      if (this.#taken.size > 0) this.#extend();
     });
   }
 

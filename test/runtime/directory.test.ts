@@ -54,8 +54,7 @@ test("namespaces and odd names do not meet, and none of them looks unnamed", asy
   for (const [at, key] of keys.entries()) expect((await directory.claim(key, entry(String(at)))).kind).toBe("claimed");
   for (const [at, key] of keys.entries()) expect((await directory.find(key))?.address.id).toBe(String(at));
   expect([keys.every(isChosen), isChosen(nameKey(UNNAMED, "a"))]).toEqual([true, false]);
-  const listed = [];
-  for await (const found of directory.list()) listed.push(found.claim.key);
+  const listed = (await directory.list()).map((found) => found.claim.key);
   expect(listed.sort()).toEqual([...keys].sort());
 });
 

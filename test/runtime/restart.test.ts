@@ -104,6 +104,29 @@ describe.each(PLACES)("failures, %s", (place) => {
     expect(life.journal).toEqual([]);
   });
 
+  test("the life after one that failed in a method that returned at once has timers and children like any other", async () => {
+    await using stage = await openStage(place);
+    const fired: string[] = [];
+    const Ticker = defineActor(
+      "ticker",
+      class {
+        crash() {
+          throw new Error("crashed");
+        }
+        set() {
+          actorContext().timers.after(10, () => fired.push("timer"));
+        }
+      },
+    );
+    const actor = await stage.spawn(Ticker, { restart: { maxRestarts: 1, withinMs: 60_000 } });
+    actor.cast.crash();
+    await settleFrames();
+    await stage.clock.advance(100);
+    await actor.set();
+    await stage.clock.advance(10);
+    expect(fired).toEqual(["timer"]);
+  });
+
   test("restarts back off: 100, 200, 400 ms inside the window", async () => {
     const life = newLife();
     await using stage = await openStage(place);

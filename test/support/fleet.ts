@@ -67,7 +67,7 @@ export function openFleet(profile: LeaseProfile = LEASE_PROFILES.normal): Fleet 
     },
     async [Symbol.asyncDispose]() {
       for (const { clock, way } of nodes) {
-        clock.resume();
+        await clock.resume();
         way.mode = "up";
       }
       for (const { system } of [...nodes].reverse()) await closeWithin(system, fake);

@@ -20,18 +20,26 @@ export function natsMissing(): string | undefined {
   return "missing" in found ? found.missing : undefined;
 }
 
+/** Path of the program; only where natsMissing() says that there is one. */
+export function natsPath(): string {
+  const found = program();
+  if ("missing" in found) throw new Error(found.missing);
+  return found.path;
+}
+
 export interface TestServer extends NatsServer, AsyncDisposable {
+  /** Where its config and data are. */
+  readonly folder: string;
   /** For connectNats. */
   readonly options: { readonly servers: string; readonly user: string; readonly pass: string };
 }
 
 /** A server that ends, and whose folder goes, when it is disposed of. */
 export async function openNats(options: Omit<NatsServerOptions, "folder" | "program"> = {}): Promise<TestServer> {
-  const found = program();
-  if ("missing" in found) throw new Error(found.missing);
   const folder = join(tmpdir(), `flotilla-nats-${systemRandom.id()}`);
-  const server = await startNatsServer({ ...options, folder, program: found.path });
+  const server = await startNatsServer({ ...options, folder, program: natsPath() });
   return Object.assign(server, {
+    folder,
     options: { servers: server.servers, user: server.user, pass: server.pass },
     [Symbol.asyncDispose]: async () => {
       await server.stop();

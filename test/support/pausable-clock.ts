@@ -1,11 +1,12 @@
 // The clock of a process that can be stopped like one (SIGSTOP): time goes on, its timers do not; they all fire when it runs again.
 
 import type { Clock } from "../../runtime/index.ts";
+import { settle } from "./fake-clock.ts";
 
 export interface PausableClock extends Clock {
   pause(): void;
-  /** Fires in the order of their making what fell due meanwhile. */
-  resume(): void;
+  /** Fires one after the other what fell due meanwhile, in that order; promises go on between them, as after a real pause. */
+  resume(): Promise<void>;
 }
 
 export function pausableClock(clock: Clock): PausableClock {
@@ -32,10 +33,13 @@ export function pausableClock(clock: Clock): PausableClock {
     pause() {
       held ??= [];
     },
-    resume() {
+    async resume() {
       const due = held ?? [];
       held = undefined;
-      for (const run of due) run();
+      for (const run of due) {
+        run();
+        await settle();
+      }
     },
   };
 }

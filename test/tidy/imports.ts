@@ -106,7 +106,8 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^diff$/, /^(tools|actors\/council)\//],
   [/^fast-xml-parser$/, /^tools\/tests\//],
   [/^prom-client$/, /^[a-z]+\/metrics\.ts$/],
-  [/^(commander|picocolors)$/, /^api\//],
+  [/^commander$/, /^(test\/)?api\//],
+  [/^picocolors$/, /^api\//],
   [/^@babel\/parser$/, /^test\/tidy\//],
   [/^(vitest(\/.+)?|fast-check)$/, /^(test\/|vitest\.config\.ts$)/],
 ];

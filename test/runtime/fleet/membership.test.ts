@@ -115,7 +115,7 @@ describe("membership", () => {
     b.clock.pause();
     await clock.advance(ttlMs + 2_000);
     expect([a.events, b.membership.isValid]).toEqual([["left b-1 dead"], false]);
-    b.clock.resume();
+    await b.clock.resume();
     await clock.advance(1_000);
     expect([b.lost.length, b.membership.isValid]).toEqual([1, true]);
   });

@@ -37,7 +37,13 @@ const Parent = defineActor(
   "parent",
   class {
     async spawnAt(node: string): Promise<void> {
-      await actorContext().spawn(Counter, { node });
+      await actorContext().spawn(Counter, { node, name: "child" });
+    }
+    async spawnDetached(node: string): Promise<void> {
+      await actorContext().spawn(Counter, { node, name: "apart", detached: true });
+    }
+    crash(): void {
+      throw new Error("crashed");
     }
   },
 );
@@ -129,6 +135,31 @@ describe("when a host dies", () => {
     expect(nodeOf(await driver.system.get("hits", Counter))).toBe(late.system.node);
   });
 
+  test("one that fails to start when it is made again is restarted by its supervisor, not given up", async () => {
+    const starts: string[] = [];
+    const Shy = defineActor(
+      "shy",
+      class {
+        constructor() {
+          starts.push(actorContext().address.node);
+          if (starts.length === 2) throw new Error("not yet");
+        }
+        where(): string {
+          return actorContext().address.node;
+        }
+      },
+    );
+    await using fleet = openFleet();
+    const { driver, at } = await openHosts(fleet, "a", "b");
+    for (const { system } of [driver, at(0), at(1)]) system.register(Shy);
+    await fleet.pass(250);
+    await driver.system.spawn(Shy, { name: "shy", restart: RESTART, node: "a" });
+    await at(0).crash();
+    await fleet.pass(ttlMs + 3_000);
+    expect(await (await driver.system.get("shy", Shy)).where()).toBe("b-1");
+    expect(starts).toEqual(["a-1", "b-1", "b-1"]);
+  });
+
   test("many actors of many dead nodes all come back, each once", async () => {
     await using fleet = openFleet();
     const { driver, at, hosts } = await openHosts(fleet, "a", "b", "c", "d");
@@ -189,15 +220,31 @@ describe("when the owner is gone", () => {
     expect(await codeOf(next.system.get("plain"))).toBe("NoSuchActor");
   });
 
-  test("a child on another node ends with its parent", async () => {
+  test.each(["stops", "is killed", "restarts"])("a child on another node ends when its parent %s", async (how) => {
+    await using fleet = openFleet();
+    const { driver, at } = await openHosts(fleet, "a", "b");
+    const parent = await driver.system.spawn(Parent, { node: "a", restart: RESTART });
+    await parent.spawnAt("b");
+    const child = await driver.system.get("child");
+    expect(countOf(at(1).system)).toBe(1);
+    if (how === "stops") await driver.system.stop(parent);
+    else if (how === "is killed") await driver.system.kill(parent);
+    else parent.cast.crash();
+    await fleet.pass(1_000);
+    expect([nodeOf(child), countOf(at(1).system)]).toEqual(["b-1", 0]);
+  });
+
+  test("a child on another node ends when its parent's node dies, a detached one does not", async () => {
     await using fleet = openFleet();
     const { driver, at } = await openHosts(fleet, "a", "b");
     const parent = await driver.system.spawn(Parent, { node: "a" });
     await parent.spawnAt("b");
+    await parent.spawnDetached("b");
+    expect(countOf(at(1).system)).toBe(2);
+    await at(0).crash();
+    await fleet.pass(ttlMs + 1_000);
     expect(countOf(at(1).system)).toBe(1);
-    await driver.system.stop(parent);
-    await fleet.pass(1_000);
-    expect(countOf(at(1).system)).toBe(0);
+    expect(await (await driver.system.get("apart", Counter)).add()).toBe(1);
   });
 
   test("a request of an owner that is no more makes nothing", async () => {
@@ -213,10 +260,13 @@ describe("when the owner is gone", () => {
       node: "b-1",
       clock: fleet.clock,
       log: () => {},
+      store: fleet.store,
+      revive: (address) => address,
       directory: new Directory(fleet.store, { presence: (node) => membership.presence(node) }),
       types,
       counts: new Counts(),
       tracing: undefined,
+      startTimeoutMs: 30_000,
       contextOf: () => undefined,
       fleet: { membership, watchRemote: () => () => {} },
     });
@@ -277,7 +327,7 @@ describe("when a host's lease is lost", () => {
     await fleet.pass(ttlMs + 3_000);
     expect(nodeOf(await driver.system.get("hits"))).toBe("b-1");
     expect([countOf(at(0).system), countOf(at(1).system)]).toEqual([1, 1]);
-    at(0).clock.resume();
+    await at(0).clock.resume();
     await fleet.pass(1_000);
     expect([countOf(at(0).system), countOf(at(1).system)]).toEqual([0, 1]);
     expect(nodeOf(await driver.system.get("hits"))).toBe("b-1");

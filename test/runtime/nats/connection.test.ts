@@ -6,6 +6,7 @@ import { type Connection, connectNats, SERVER_MIN } from "../../../runtime/nats/
 import { parseServers } from "../../../runtime/nats/credentials.ts";
 import { caught, codeOf } from "../../support/caught.ts";
 import { natsForTests, openNats } from "../../support/nats-server.ts";
+import { pauseProcess } from "../../support/paused-process.ts";
 import { greetAsNats, listenTcp } from "../../support/tcp-listener.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -119,57 +120,61 @@ describe.skipIf(nats.missing !== undefined)(`a real server (${nats.missing ?? "t
 
 const ask = (connection: Connection) => connection.ask("account", "$JS.API.INFO", EMPTY);
 
-describe.skipIf(nats.missing !== undefined)(`a server that goes and comes (${nats.missing ?? "there"})`, () => {
-  test("fails at once while it is away, and works again after (C2, C4)", async () => {
-    await using server = await openNats();
-    const connection = await connectNats(server.options);
-    const states: boolean[] = [];
-    const forget = connection.onState((isConnected) => states.push(isConnected));
-    await server.kill();
-    await waitUntil("the loss is seen", () => !connection.isConnected);
-    const startMs = performance.now();
-    expect(await caught(ask(connection))).toMatchObject({ code: "Unavailable", retryable: true });
-    expect(performance.now() - startMs).toBeLessThan(100);
-    await server.restart();
-    await waitUntil("the return is seen", () => connection.isConnected);
-    await ask(connection);
-    expect(states).toEqual([false, true]);
-    forget();
-    await connection.close();
-    expect(states).toEqual([false, true]);
-  });
+describe.skipIf(nats.missing !== undefined)(
+  `a server that goes and comes (${nats.missing ?? "there"})`,
+  { concurrent: true },
+  () => {
+    test("fails at once while it is away, and works again after (C2, C4)", async () => {
+      await using server = await openNats();
+      const connection = await connectNats(server.options);
+      const states: boolean[] = [];
+      const forget = connection.onState((isConnected) => states.push(isConnected));
+      await server.kill();
+      await waitUntil("the loss is seen", () => !connection.isConnected);
+      const startMs = performance.now();
+      expect(await caught(ask(connection))).toMatchObject({ code: "Unavailable", retryable: true });
+      expect(performance.now() - startMs).toBeLessThan(100);
+      await server.restart();
+      await waitUntil("the return is seen", () => connection.isConnected);
+      await ask(connection);
+      expect(states).toEqual([false, true]);
+      forget();
+      await connection.close();
+      expect(states).toEqual([false, true]);
+    });
 
-  test("asks again what was in hand when it went (C3)", async () => {
-    await using server = await openNats();
-    const connection = await connectNats(server.options);
-    // A stopped process takes requests and answers none: they are in hand when it is killed.
-    process.kill(server.pid, "SIGSTOP");
-    const asked = Array.from({ length: 20 }, () => ask(connection));
-    const killed = server.kill();
-    await killed;
-    await server.restart();
-    await Promise.all(asked);
-    await connection.close();
-  });
+    test("asks again what was in hand when it went (C3)", async () => {
+      await using server = await openNats();
+      const connection = await connectNats(server.options);
+      // A stopped process takes requests and answers none: they are in hand when it is killed.
+      await pauseProcess(server.pid);
+      const asked = Array.from({ length: 20 }, () => ask(connection));
+      const killed = server.kill();
+      await killed;
+      await server.restart();
+      await Promise.all(asked);
+      await connection.close();
+    });
 
-  test("gives up in its own time when it stays away (C3)", async () => {
-    await using server = await openNats();
-    const connection = await connectNats(server.options);
-    process.kill(server.pid, "SIGSTOP");
-    const startMs = performance.now();
-    expect(await codeOf(ask(connection))).toBe("Unavailable");
-    expect(performance.now() - startMs).toBeLessThan(7_000);
-    process.kill(server.pid, "SIGCONT");
-    await connection.close();
-  });
+    test("gives up in its own time when it stays away (C3)", async () => {
+      await using server = await openNats();
+      const connection = await connectNats(server.options);
+      await pauseProcess(server.pid);
+      const startMs = performance.now();
+      expect(await codeOf(ask(connection))).toBe("Unavailable");
+      expect(performance.now() - startMs).toBeLessThan(7_000);
+      process.kill(server.pid, "SIGCONT");
+      await connection.close();
+    });
 
-  test("close is prompt while it is away", async () => {
-    await using server = await openNats();
-    const connection = await connectNats(server.options);
-    await server.kill();
-    await waitUntil("the loss is seen", () => !connection.isConnected);
-    const startMs = performance.now();
-    await connection.close();
-    expect(performance.now() - startMs).toBeLessThan(1_500);
-  });
-});
+    test("close is prompt while it is away", async () => {
+      await using server = await openNats();
+      const connection = await connectNats(server.options);
+      await server.kill();
+      await waitUntil("the loss is seen", () => !connection.isConnected);
+      const startMs = performance.now();
+      await connection.close();
+      expect(performance.now() - startMs).toBeLessThan(1_500);
+    });
+  },
+);

@@ -111,7 +111,7 @@ describe.each(PLACES)("tasks, %s", (place) => {
       expect(await codeOf("fails")).toEqual(["ActorThrew", "ActorThrew"]);
       expect(await codeOf("missing")).toEqual(["NoSuchMethod"]);
       expect(await codeOf("unsendable")).toEqual(["NotSendable"]);
-      await waitUntil("all are dead letters", async () => (await at.here.tasks.deadLetters.list()).length === 3);
+      await waitUntil("all are dead letters", async () => (await at.here.deadTasks.list()).length === 3);
     });
   });
 });

@@ -1,0 +1,322 @@
+// The parts of one system, put together: who is made of what, and in which order they start and end.
+// It is not the users' door (system.ts) and does none of the work.
+//
+// AS1  What starts in order ends in reverse, promptly, twice without harm.
+// AS2  From the first moment of closing nothing new is made here; what can live elsewhere is moved, the rest ends within STOP_TIMEOUT_MS.
+
+import type { ActorType, SpawnOptions } from "./actor.ts";
+import type { Address } from "./address.ts";
+import { type CallEnvironment, call, cast, Questions } from "./calls.ts";
+import type { Cell } from "./cell/cell.ts";
+import type { Clock } from "./clock.ts";
+import { CodeLoader } from "./code/code-loader.ts";
+import { CodeShipper } from "./code/code-shipper.ts";
+import { Codec, type ValueCodec } from "./codec.ts";
+import { makeContext } from "./context.ts";
+import { Counts } from "./counts.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Directory } from "./directory.ts";
+import type { ActorEnd } from "./envelope.ts";
+import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
+import { Host } from "./host.ts";
+import type { LogSink } from "./log.ts";
+import type { Membership } from "./membership.ts";
+import { Peers } from "./peers.ts";
+import type { NodeRecord } from "./placer.ts";
+import type { FleetFacts, Ports } from "./ports.ts";
+import type { Random } from "./random.ts";
+import { Recovery } from "./recovery.ts";
+import { Routes } from "./routes.ts";
+import { Spawner } from "./spawner.ts";
+import { PendingStream } from "./stream.ts";
+import type { ActorSystem } from "./system.ts";
+import { runTask } from "./tasks/run-task.ts";
+import { Tasks } from "./tasks/tasks.ts";
+import { Topics } from "./topics.ts";
+import { type Tracing, tracingFor } from "./trace.ts";
+import { Types } from "./types.ts";
+
+/** `connect`'s options, complete. */
+export interface SystemSettings {
+  readonly node: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: LogSink;
+  readonly callTimeoutMs: number;
+  /** Whether spans are recorded; default: when a tracer provider is registered now (trace.ts). */
+  readonly tracing?: boolean | undefined;
+  readonly ports: Ports;
+  /** The promises in force on a fleet. */
+  readonly facts?: FleetFacts;
+  /** What is known of another node. Default: what membership knows. */
+  readonly recordOf?: (node: string) => NodeRecord | undefined;
+  /** Whether the other nodes reach the same blobs. */
+  readonly sharesBlobs?: boolean;
+  /** Whether this process loads code that scripts bring: it runs with all of its rights. Default false. */
+  readonly allowCode?: boolean;
+  /** Whether this process runs tasks of the types it has. Default true. */
+  readonly servesTasks?: boolean;
+  /** This node's place among others; absent when it is alone. The system joins and leaves with it. */
+  readonly membership?: Membership;
+}
+
+export const STOP_TIMEOUT_MS = 5_000;
+
+export class Assembly {
+  readonly types: Types;
+  readonly host: Host;
+  readonly peers: Peers;
+  readonly directory: Directory;
+  readonly tasks: Tasks;
+  readonly topics: Topics;
+  readonly dispatch: Dispatch;
+  readonly #settings: SystemSettings;
+  readonly #system: ActorSystem;
+  readonly #loader: CodeLoader;
+  readonly #spawner: Spawner;
+  readonly #recovery: Recovery | undefined;
+  readonly #questions: Questions;
+  readonly #deadlines: Deadlines;
+  readonly #tracing: Tracing | undefined;
+  readonly #makers = new Map<string, HandleMaker>();
+  #started = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: SystemSettings, system: ActorSystem) {
+    const { node, clock, log, ports, membership } = settings;
+    this.#settings = settings;
+    this.#system = system;
+    const counts = new Counts();
+    const codec = new Codec();
+    const values = codec.values(this.#revive);
+    this.#tracing = tracingFor(node, settings.tracing);
+    this.#deadlines = new Deadlines(clock);
+    this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
+    this.types = new Types(node, this.#loader);
+    const presence = membership && { presence: (peer: string) => membership.presence(peer) };
+    this.directory = new Directory(ports.store, { revive: this.#revive, ...presence });
+    this.host = this.#newHost(counts);
+    this.peers = this.#newPeers(codec, counts);
+    const environment = this.#callEnvironment(counts);
+    this.#questions = new Questions(environment);
+    this.dispatch = {
+      call: (address, method, args, options, attempt) => call(environment, address, method, args, options, attempt),
+      cast: (address, method, args, options) => cast(environment, address, method, args, options),
+      stream: (address, method, args, options) => new PendingStream(environment, address, method, args, options),
+      stop: (address) => this.stop(address, STOP_TIMEOUT_MS),
+    };
+    this.#spawner = this.#newSpawner();
+    this.#recovery = membership && this.#newRecovery(membership);
+    this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
+    this.tasks = this.#newTasks(values);
+    membership?.on((event) => {
+      if (event.kind === "left") this.peers.gone(event.record.node);
+      if (event.kind === "joined") this.peers.joined(event.record.node);
+    });
+  }
+
+  readonly #revive = (address: Address): AnyHandle => this.handleOf(address);
+
+  #newHost(counts: Counts): Host {
+    const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
+    const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
+    return new Host({
+      node,
+      clock,
+      log,
+      store: ports.store,
+      directory: this.directory,
+      revive: this.#revive,
+      types: this.types,
+      counts,
+      tracing: this.#tracing,
+      startTimeoutMs: callTimeoutMs,
+      contextOf: (cell) => this.#contextOf(cell),
+      ...(membership && { fleet: { membership, watchRemote } }),
+    });
+  }
+
+  #newPeers(codec: Codec, counts: Counts): Peers {
+    const { node, ports, sharesBlobs, membership } = this.#settings;
+    return new Peers({
+      node,
+      host: this.host,
+      transport: ports.transport,
+      codec,
+      revive: this.#revive,
+      deadlines: this.#deadlines,
+      counts,
+      blobs: sharesBlobs ? ports.blobs : undefined,
+      reconnected: () => membership?.reconnected(),
+    });
+  }
+
+  #callEnvironment(counts: Counts): CallEnvironment {
+    const { node, clock, random, callTimeoutMs, membership } = this.#settings;
+    const routes = new Routes({
+      node,
+      host: this.host,
+      peers: this.peers,
+      isPresent: (peer) => membership === undefined || membership.isPresent(peer),
+      resolve: (address) => this.directory.resolve(address),
+    });
+    let lastLink = 0;
+    return {
+      node,
+      clock,
+      random,
+      deadlines: this.#deadlines,
+      callTimeoutMs,
+      counts,
+      tracing: this.#tracing,
+      routes: {
+        find: (address) => routes.find(address),
+        deadLetter: (address, method, why) => this.host.deadLetter(address, method, why),
+      },
+      nextLink: () => ++lastLink,
+    };
+  }
+
+  #newSpawner(): Spawner {
+    const { node, ports, membership, recordOf } = this.#settings;
+    return new Spawner({
+      node,
+      host: this.host,
+      peers: this.peers,
+      types: this.types,
+      shipper: new CodeShipper(ports.blobs, this.#loader),
+      placer: ports.placer,
+      questions: this.#questions,
+      recordOf: (peer) => recordOf?.(peer) ?? membership?.nodes().find((record) => record.node === peer),
+      stop: (address) => void this.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
+    });
+  }
+
+  #newRecovery(membership: Membership): Recovery {
+    const { clock, ports } = this.#settings;
+    return new Recovery({
+      membership,
+      directory: this.directory,
+      clock,
+      log: this.host.log.bind(this.host),
+      isHere: (address) => this.host.isHere(address),
+      place: (request) => ports.placer.place(request),
+      spawnAt: (node, request) => this.#spawner.spawnAt(node, request),
+    });
+  }
+
+  #newTasks({ encode, decode }: ValueCodec): Tasks {
+    const { node, clock, random, ports } = this.#settings;
+    const { queue, results, store, blobs } = ports;
+    return new Tasks({
+      node,
+      clock,
+      random,
+      queue,
+      results,
+      store,
+      blobs,
+      encode,
+      decode,
+      log: (level, message, data) => this.host.log(level, message, data),
+      run: (request, signal, attempt) => runTask(this.host, this.dispatch, request, signal, attempt),
+    });
+  }
+
+  #contextOf(cell: Cell): unknown {
+    const { clock, random } = this.#settings;
+    return makeContext(cell, clock, {
+      system: this.#system,
+      random,
+      tracing: this.#tracing,
+      spawnChild: (parent, type, options) => this.spawn(parent, type, options),
+      handleOf: this.#revive,
+      durablesOf: (holder) => this.host.holdings.durablesOf(holder),
+      log: this.host.log.bind(this.host),
+    });
+  }
+
+  // Work --------------------------------------------------------------------------------------------------------------------
+
+  handleOf(address: Address, type = this.types.typeOf(address.type)): AnyHandle {
+    let make = this.#makers.get(address.type);
+    if (make === undefined) {
+      make = handleMaker(this.dispatch, type);
+      // A type learnt later brings its methods: until then its handles are made anew each time.
+      if (type?.type === address.type) this.#makers.set(address.type, make);
+    }
+    return make(address);
+  }
+
+  spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
+    const make = async () => this.handleOf(await this.#spawner.spawn(parent, type, options), type);
+    return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
+  }
+
+  /** Makes a type known here and to the other nodes, and runs its tasks when this node runs any. */
+  register(type: ActorType): void {
+    this.types.register(type);
+    this.#settings.membership?.knows(type);
+    if (this.#started) this.#serve(type.type);
+  }
+
+  #serve(type: string): void {
+    if (this.#settings.servesTasks === false) return;
+    this.tasks.serve(type).catch((error: unknown) => {
+      this.host.log("error", `tasks of type ${type} are not taken here`, { error: String(error) });
+    });
+  }
+
+  async stop(address: Address, timeoutMs: number): Promise<void> {
+    if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
+    // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
+    await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), 2 * timeoutMs);
+  }
+
+  async kill(address: Address): Promise<void> {
+    if (address.node === this.#settings.node) return this.host.kill(address);
+    await this.#questions.ask((sink) => this.peers.stop(address, "kill", 0, sink));
+  }
+
+  watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
+    return address.node === this.#settings.node ? this.host.watch(address, onEnd) : this.peers.watch(address, onEnd);
+  }
+
+  // Life --------------------------------------------------------------------------------------------------------------------
+
+  /** Starts to hear other nodes and takes this node's place among them. */
+  async start(): Promise<void> {
+    await this.peers.listen();
+    await this.#settings.membership?.join();
+    this.#started = true;
+    for (const { type } of this.types.list()) this.#serve(type);
+  }
+
+  async drain(): Promise<void> {
+    await this.#settings.membership?.update({ draining: true });
+    const { holdings } = this.host;
+    await this.#recovery?.handOver(holdings.movable(), ({ cell }) => holdings.surrender(cell));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.host.refuseNew();
+    const { membership, ports } = this.#settings;
+    await this.tasks.close(STOP_TIMEOUT_MS);
+    await this.drain();
+    this.#recovery?.close();
+    await this.host.close(STOP_TIMEOUT_MS);
+    this.topics.close();
+    await membership?.leave();
+    await this.peers.close();
+    this.#deadlines.close();
+    await this.#loader.close();
+    const { store, eventLog, results, queue, blobs, close } = ports;
+    await Promise.all([store.close(), eventLog.close(), results.close(), queue.close(), blobs.close()]);
+    await close?.();
+  }
+}
