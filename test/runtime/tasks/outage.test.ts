@@ -56,7 +56,7 @@ test.skipIf(natsMissing() !== undefined)(
     const subjects = recorded.map(({ subject }) => subject);
     expect(subjects.length).toBe(new Set(subjects).size);
     expect(subjects.length).toBeGreaterThanOrEqual(accepted.size);
-    const dead = await here.tasks.deadLetters.list();
+    const dead = await here.deadTasks.list();
     expect(dead.filter(({ id }) => Number(id.slice(1)) % 10 !== 0)).toEqual([]);
     expect(there.stats().actors).toBe(0);
   },
