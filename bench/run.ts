@@ -1,88 +1,121 @@
-// The benchmark: `npm run bench -- [--quick] [--only ID]… [--json FILE]`. Scenario → samples → table and JSON.
-// A missed bar is printed, never an exit status: the machine may be busy, and people judge.
+// The benchmark: `npm run bench -- [--peers] [--growth] [--quick] [--only ID]… [--json FILE]`. Scenario → samples → table and JSON.
+// A missed bar is printed, never an exit status: the machine may be busy, and people judge. A row of ours that failed is one.
 
-import { type FileHandle, open } from "node:fs/promises";
-import { parseArgs } from "node:util";
+import { measureGrowth } from "./growth.ts";
 import { currentLoad, describeMachine, describeVersions } from "./machine.ts";
-import { formatMachine, formatTable, type Report, type Row } from "./report.ts";
-import type { Scenario } from "./scenario.ts";
-import { idleActor } from "./scenarios/idle-actor.ts";
+import { type Missing, measure, type Peers, type Row } from "./measurement.ts";
+import { type Options, readOptions, USAGE } from "./options.ts";
+import { PeerProcess } from "./peers/peer-process.ts";
+import { PROGRAMS } from "./peers/programs.ts";
+import { formatMachine, formatTable, type Report, toJson } from "./report.ts";
+import { NotMeasured, type PeerName, type Scenario, type Setting } from "./scenario.ts";
 import { pipelinedCalls, sequentialCalls } from "./scenarios/local-calls.ts";
 import { localSpawn } from "./scenarios/local-spawn.ts";
 import { localStream } from "./scenarios/local-stream.ts";
-import { summarize } from "./stats.ts";
+import { localActorMemory, outstandingMemory, remoteActorMemory } from "./scenarios/memory.ts";
+import {
+  remoteEchoLarge,
+  remoteEchoSmall,
+  remoteMany,
+  remotePipelined,
+  remoteSequential,
+} from "./scenarios/remote-calls.ts";
+import { remoteSpawnProcess, remoteSpawnShared } from "./scenarios/remote-spawn.ts";
+import { remoteStream } from "./scenarios/remote-stream.ts";
+import { durableTasks, tasks } from "./scenarios/tasks.ts";
+import { BenchServer } from "./server.ts";
 
-const SCENARIOS: readonly Scenario[] = [pipelinedCalls, sequentialCalls, localSpawn, localStream, idleActor];
+const SCENARIOS: readonly Scenario[] = [
+  pipelinedCalls,
+  sequentialCalls,
+  localSpawn,
+  localStream,
+  localActorMemory,
+  remoteSequential,
+  remotePipelined,
+  remoteEchoSmall,
+  remoteEchoLarge,
+  remoteMany,
+  remoteStream,
+  remoteSpawnShared,
+  remoteSpawnProcess,
+  tasks,
+  durableTasks,
+  outstandingMemory,
+  remoteActorMemory,
+];
 
-/** Rounds thrown away first: the compiler has then seen the hot functions. */
-const WARM_UPS = { full: 3, quick: 1 } as const;
-const ROUNDS = { full: 9, quick: 3 } as const;
+/** Rounds thrown away first: the compilers have then seen the hot functions. */
+const ROUNDS = { full: { warmUps: 3, rounds: 9 }, quick: { warmUps: 2, rounds: 3 } } as const;
+const ROUND_MS = { full: 1_000, quick: 200 } as const;
 
-interface Options {
-  readonly quick: boolean;
-  readonly only: readonly string[];
-  readonly json: FileHandle | undefined;
-}
-
-/** Opens the JSON file before anything is measured: a wrong path must not cost the minutes of a run. */
-async function readOptions(argv: readonly string[]): Promise<Options> {
-  const { values } = parseArgs({
-    args: [...argv],
-    options: {
-      quick: { type: "boolean", default: false },
-      only: { type: "string", multiple: true, default: [] },
-      json: { type: "string" },
-    },
-  });
-  const ids = SCENARIOS.map((scenario) => scenario.id);
-  for (const id of values.only) {
-    if (!ids.includes(id)) throw new Error(`no scenario "${id}"; there are ${ids.join(", ")}`);
+/** Every peer, started and idle, or the reason why it cannot be. */
+async function startPeers(servers: string, started: AsyncDisposableStack): Promise<Peers> {
+  const peers = new Map<PeerName, PeerProcess | Missing>();
+  for (const [name, command] of Object.entries(PROGRAMS) as [PeerName, (typeof PROGRAMS)[PeerName]][]) {
+    process.stderr.write(`${name} …\n`);
+    try {
+      peers.set(name, started.use(await PeerProcess.start(await command(servers))));
+    } catch (error) {
+      if (!(error instanceof NotMeasured)) throw error;
+      peers.set(name, { notMeasured: error.message });
+    }
   }
-  const json = values.json === undefined ? undefined : await open(values.json, "w");
-  return { quick: values.quick, only: values.only, json };
+  return peers;
 }
 
-async function measure(scenario: Scenario, quick: boolean): Promise<Row> {
-  const length = quick ? "quick" : "full";
-  const running = await scenario.start(quick);
-  try {
-    for (let round = 0; round < WARM_UPS[length]; round++) await running.round();
-    const samples: number[] = [];
-    for (let round = 0; round < ROUNDS[length]; round++) samples.push(await running.round());
-    return { id: scenario.id, unit: scenario.unit, ...summarize(samples), ratios: {} };
-  } finally {
-    await running.stop();
-  }
-}
-
-async function run({ quick, only, json }: Options): Promise<void> {
-  const wanted = SCENARIOS.filter((scenario) => only.length === 0 || only.includes(scenario.id));
-  const before = currentLoad();
+async function measureAll(wanted: readonly Scenario[], setting: Setting, peers: Peers): Promise<Row[]> {
   const rows: Row[] = [];
   for (const scenario of wanted) {
     process.stderr.write(`${scenario.id} …\n`);
-    rows.push(await measure(scenario, quick));
+    rows.push(await measure(scenario, setting, peers, setting.quick ? ROUNDS.quick : ROUNDS.full));
   }
+  return rows;
+}
+
+async function run({ quick, only, peers, json }: Options): Promise<Report> {
+  const wanted = SCENARIOS.filter((scenario) => only.length === 0 || only.includes(scenario.id));
+  await using running = new AsyncDisposableStack();
+  const server = running.use(new BenchServer());
+  const setting = { quick, roundMs: quick ? ROUND_MS.quick : ROUND_MS.full, servers: server.url };
+  const started = peers ? await startPeers(await server.url(), running) : new Map();
+  const before = currentLoad();
+  const rows = await measureAll(wanted, setting, started);
   const report: Report = {
     machine: describeMachine(),
     load: { before, after: currentLoad() },
-    versions: describeVersions(),
+    versions: { ...describeVersions(), ...versionsOf(started) },
     rows,
   };
-  const bars = new Map(wanted.flatMap(({ id, bar }) => (bar === undefined ? [] : [[id, bar] as const])));
+  const bars = new Map(wanted.map((scenario) => [scenario.id, scenario.bars] as const));
   console.log(`${formatTable(rows, bars)}\n\n${formatMachine(report)}`);
-  await json?.writeFile(`${JSON.stringify(report, undefined, 2)}\n`);
+  await json?.writeFile(`${JSON.stringify(toJson(report), undefined, 2)}\n`);
   await json?.close();
+  return report;
 }
+
+const versionsOf = (peers: Peers): Readonly<Record<string, string>> =>
+  Object.assign({}, ...[...peers.values()].map((peer) => ("versions" in peer ? peer.versions : {})));
 
 async function main(argv: readonly string[]): Promise<number> {
-  const options = await readOptions(argv).catch((error: Error) => error);
+  const ids = SCENARIOS.map((scenario) => scenario.id);
+  const options = await readOptions(argv, ids).catch((error: Error) => error);
   if (options instanceof Error) {
-    console.error(`bench: ${options.message}`);
+    console.error(`bench: ${options.message}\n${USAGE}`);
     return 1;
   }
-  await run(options);
-  return 0;
+  if (options.growth) {
+    await measureGrowth(options.quick);
+    return 0;
+  }
+  const { rows } = await run(options);
+  return rows.some(({ own }) => "failed" in own) ? 1 : 0;
 }
 
+// So that `exit` listeners run, which remove what would be left behind.
+for (const [signal, number] of [
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+] as const)
+  process.once(signal, () => process.exit(128 + number));
 process.exitCode = await main(process.argv.slice(2));

@@ -20,3 +20,10 @@ export function summarize(samples: readonly number[]): Summary {
   const above = sorted[Math.floor(middle)] ?? high;
   return { value: (below + above) / 2, low, high };
 }
+
+/** The value below which `share` (0 to 1) of at least one sample lie, which are sorted upwards. */
+export function percentile(sorted: readonly number[], share: number): number {
+  const value = sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+  if (value === undefined) throw new RangeError("expected at least one sample");
+  return value;
+}

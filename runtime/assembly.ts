@@ -260,10 +260,10 @@ export class Assembly {
     if (this.#started) this.#serve(type.type);
   }
 
-  #serve(type: string): void {
+  #serve(type?: string): void {
     if (this.#settings.servesTasks === false) return;
     this.tasks.serve(type).catch((error: unknown) => {
-      this.host.log("error", `tasks of type ${type} are not taken here`, { error: String(error) });
+      this.host.log("error", `tasks of ${type ?? "living actors"} are not taken here`, { error: String(error) });
     });
   }
 
@@ -289,6 +289,7 @@ export class Assembly {
     await this.peers.listen();
     await this.#settings.membership?.join();
     this.#started = true;
+    this.#serve();
     for (const { type } of this.types.list()) this.#serve(type);
   }
 

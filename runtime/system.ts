@@ -198,9 +198,6 @@ export class ActorSystem implements AsyncDisposable {
       return tasks.submit({ type: target.type }, method, args, options);
     }
     const address = target[ADDRESS];
-    // Spawned but never registered: a process that is alone has nobody else to run the task.
-    const type = this.#parts.types.typeOf(address.type);
-    if (type !== undefined) this.register(type);
     return tasks.submit({ type: address.type, address }, method, args, options);
   }
 

@@ -2,7 +2,7 @@
 
 import { connect, systemClock } from "../../runtime/index.ts";
 import type { Scenario } from "../scenario.ts";
-import { Counter } from "./counter.ts";
+import { Counter } from "./actors.ts";
 
 const OUTSTANDING = 1_000;
 const CALLS = { full: 400_000, quick: 40_000 } as const;
@@ -23,8 +23,8 @@ async function sequential(call: Call, calls: number): Promise<void> {
 const scenario = (id: string, atLeast: number, drive: (call: Call, calls: number) => Promise<void>): Scenario => ({
   id,
   unit: "calls/s",
-  bar: { atLeast },
-  async start(quick) {
+  bars: [{ of: "value", atLeast }],
+  async start({ quick }) {
     const calls = quick ? CALLS.quick : CALLS.full;
     const system = await connect();
     const counter = await system.spawn(Counter);
@@ -33,7 +33,7 @@ const scenario = (id: string, atLeast: number, drive: (call: Call, calls: number
       async round() {
         const startMs = systemClock.monotonic();
         await drive(call, calls);
-        return calls / ((systemClock.monotonic() - startMs) / 1_000);
+        return { value: calls / ((systemClock.monotonic() - startMs) / 1_000) };
       },
       stop: () => system.close(),
     };

@@ -2,7 +2,7 @@
 
 import { connect, systemClock } from "../../runtime/index.ts";
 import type { Scenario } from "../scenario.ts";
-import { Counter } from "./counter.ts";
+import { Counter } from "./actors.ts";
 
 const BATCH = 1_000;
 const SPAWNS = { full: 50_000, quick: 10_000 } as const;
@@ -10,8 +10,8 @@ const SPAWNS = { full: 50_000, quick: 10_000 } as const;
 export const localSpawn: Scenario = {
   id: "local.spawn",
   unit: "actors/s",
-  bar: { atLeast: 200_000 },
-  async start(quick) {
+  bars: [{ of: "value", atLeast: 200_000 }],
+  async start({ quick }) {
     const spawns = quick ? SPAWNS.quick : SPAWNS.full;
     return {
       async round() {
@@ -20,7 +20,7 @@ export const localSpawn: Scenario = {
         for (let done = 0; done < spawns; done += BATCH) {
           await Promise.all(Array.from({ length: BATCH }, () => system.spawn(Counter)));
         }
-        return spawns / ((systemClock.monotonic() - startMs) / 1_000);
+        return { value: spawns / ((systemClock.monotonic() - startMs) / 1_000) };
       },
       async stop() {},
     };

@@ -61,7 +61,8 @@ export async function openNatsQueue(options: NatsQueueOptions): Promise<NatsQueu
   const duplicate_window = PUT_WINDOW_MS * NS_PER_MS;
   const limits = { max_msgs: itemsMax, max_bytes: maxBytes, num_replicas: replicas, duplicate_window };
   const provision = await ensureStream(connection, names, shape, limits);
-  return new NatsQueue(new NatsStream(connection, names), provision, ackWaitMs, options.random ?? systemRandom);
+  const random = options.random ?? systemRandom;
+  return new NatsQueue(new NatsStream(connection, names, random), provision, ackWaitMs, random);
 }
 
 export class NatsQueue implements WorkQueue {
@@ -85,7 +86,7 @@ export class NatsQueue implements WorkQueue {
     checkToken("kind", kind);
     checkSize(`the item ${id}`, data, this.itemMaxBytes);
     const nothingThere = { expectedSequence: 0, expectedKey: `*.*.${id}` };
-    const stored = await this.#stream.write(`${kind}.${lane}.${id}`, data.slice(), id, nothingThere);
+    const stored = await this.#stream.write(`${kind}.${lane}.${id}`, data.slice(), nothingThere, id);
     this.#checkOpen();
     return stored.kind === "refused" || stored.isDuplicate ? "duplicate" : "accepted";
   }

@@ -55,7 +55,7 @@ export class Executor {
   readonly #deadLetters: TaskDeadLetters;
   readonly #maxInFlight: number;
   readonly #held: Record<Delivery["lane"], Delivery[]> = { interactive: [], bulk: [] };
-  readonly #types = new Set<string>();
+  readonly #kinds = new Set<string>();
   readonly #taken = new Set<Delivery>();
   readonly #running = new Set<Running>();
   readonly #cancelled = new Set<string>();
@@ -73,15 +73,15 @@ export class Executor {
     this.#maxInFlight = maxInFlight;
   }
 
-  /** Takes tasks of this type from now on. */
-  async add(type: string): Promise<void> {
-    if (this.#types.has(type)) return;
+  /** Takes items of this kind from now on. */
+  async add(kind: string): Promise<void> {
+    if (this.#kinds.has(kind)) return;
     this.#consumption ??= this.#open().catch((error: unknown) => {
       this.#consumption = undefined;
       throw error;
     });
-    await (await this.#consumption).add(tokenOf(type));
-    this.#types.add(type);
+    await (await this.#consumption).add(kind);
+    this.#kinds.add(kind);
   }
 
   async #open(): Promise<Consumption> {

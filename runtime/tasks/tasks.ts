@@ -13,7 +13,7 @@ import { queueId, TaskDeadLetters } from "./dead-letters.ts";
 import type { TaskEnvironment } from "./environment.ts";
 import { taskError } from "./errors.ts";
 import { Executor } from "./executor.ts";
-import { Outcomes, tokenOf } from "./outcomes.ts";
+import { kindOf, Outcomes } from "./outcomes.ts";
 import {
   checkMethod,
   checkTaskId,
@@ -76,10 +76,10 @@ export class Tasks {
     this.#executor = new Executor(env, this.#outcomes, this.deadLetters, maxInFlight);
   }
 
-  /** Runs tasks of this type here from now on. May be called twice. */
-  async serve(type: string): Promise<void> {
+  /** Runs tasks of this type here from now on; without one, tasks of living actors, wherever those are. May be called twice. */
+  async serve(type?: string): Promise<void> {
     this.#checkOpen();
-    await this.#executor.add(type);
+    await this.#executor.add(kindOf(type === undefined ? undefined : { type }));
   }
 
   /**
@@ -123,7 +123,7 @@ export class Tasks {
   async #put(item: TaskItem): Promise<void> {
     this.#waiting.expect(item);
     const data = this.#env.encode(item, "task");
-    const put = { id: queueId(item), kind: tokenOf(item.type), lane: item.lane, data };
+    const put = { id: queueId(item), kind: kindOf(item), lane: item.lane, data };
     try {
       if ((await this.#env.queue.put(put)) === "accepted") return;
     } catch (error) {

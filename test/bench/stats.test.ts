@@ -1,9 +1,8 @@
-// Figures and their printing: tables of values, and what every summary keeps to.
+// Figures of samples: tables of values, and what every summary keeps to.
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { formatFigure, formatTable, judge } from "../../bench/report.ts";
-import { summarize } from "../../bench/stats.ts";
+import { percentile, summarize } from "../../bench/stats.ts";
 
 describe("summarize", () => {
   test.each([
@@ -31,31 +30,19 @@ describe("summarize", () => {
   });
 });
 
-describe("the table", () => {
+describe("percentile", () => {
+  const hundred = Array.from({ length: 100 }, (_, index) => index);
   test.each([
-    [0, "0"],
-    [999, "999"],
-    [1_024, "1.02 k"],
-    [1_234_567, "1.23 M"],
-    [5_400_000_000, "5.4 G"],
-  ])("prints %d as %s", (figure, printed) => {
-    expect(formatFigure(figure)).toBe(printed);
+    [[7], 0.99, 7],
+    [[1, 2], 0.5, 2],
+    [hundred, 0.5, 50],
+    [hundred, 0.99, 99],
+    [hundred, 1, 99],
+  ])("of %j at %d", (sorted, share, value) => {
+    expect(percentile(sorted, share)).toBe(value);
   });
 
-  test.each([
-    [2_000_000, { atLeast: 1_500_000 }, "≥ 1.5 M met"],
-    [1_499_999, { atLeast: 1_500_000 }, "≥ 1.5 M missed"],
-    [1_024, { atMost: 1_024 }, "≤ 1.02 k met"],
-    [1_025, { atMost: 1_024 }, "≤ 1.02 k missed"],
-    [5, undefined, ""],
-  ])("judges %d against %j: %s", (value, bar, verdict) => {
-    expect(judge(value, bar)).toBe(verdict);
-  });
-
-  test("has one padded line for each row", () => {
-    const rows = [{ id: "a.b", unit: "calls/s", value: 2e6, low: 1e6, high: 3e6, ratios: {} }];
-    expect(formatTable(rows, new Map([["a.b", { atLeast: 1e6 }]]))).toBe(
-      "scenario  median  low  high  unit     bar\na.b       2 M     1 M  3 M   calls/s  ≥ 1 M met",
-    );
+  test("of nothing is refused", () => {
+    expect(() => percentile([], 0.5)).toThrow(RangeError);
   });
 });

@@ -1,7 +1,7 @@
 // The NATS work queue keeps the WorkQueue contract, against a real server, and loses nothing when the server or a taker is killed.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sleep, systemClock } from "../../../runtime/index.ts";
+import { sleep, systemClock, systemRandom } from "../../../runtime/index.ts";
 import { type Connection, connectNats } from "../../../runtime/nats/connection.ts";
 import { openNatsQueue } from "../../../runtime/nats/queue.ts";
 import { NatsStream } from "../../../runtime/nats/stream.ts";
@@ -39,7 +39,7 @@ describe.skipIf(nats.missing !== undefined)(`a real server (${nats.missing ?? "t
     const { queue: names } = fleetNames(nats.prefix());
     // As after the window: the server has never heard of this id, only of the item.
     const queue = await openNatsQueue({ connection, names, maxBytes: MAX_BYTES });
-    await new NatsStream(connection, names).write("k.bulk.a", bytes("a"), "another id");
+    await new NatsStream(connection, names, systemRandom).write("k.bulk.a", bytes("a"));
     expect(await queue.put({ id: "a", kind: "other", lane: "interactive", data: bytes("a") })).toBe("duplicate");
     expect(await queue.find("a")).toMatchObject({ kind: "k", lane: "bulk" });
     await queue.close();
