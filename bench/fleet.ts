@@ -1,8 +1,7 @@
 // Two processes and one nats-server, the shape of every remote row: this process calls, others host.
 
 import { fileURLToPath } from "node:url";
-import { type ActorSystem, systemRandom } from "../runtime/index.ts";
-import { connectFleet } from "./peers/stand-in.ts";
+import { type ActorSystem, connect, systemRandom } from "../runtime/index.ts";
 import { startProcess } from "./second-process.ts";
 
 const NODE = fileURLToPath(new URL("./remote-node.ts", import.meta.url));
@@ -21,7 +20,7 @@ export async function startFleet(servers: string, count = 1): Promise<Fleet> {
   const nodes = [name(0), ...Array.from({ length: count - 1 }, (_, index) => name(index + 1))] as const;
   await using processes = new AsyncDisposableStack();
   await Promise.all(nodes.map(async (node) => processes.use(await startProcess(NODE, servers, node))));
-  const system = await connectFleet({ servers, node: name(count) });
+  const system = await connect({ servers });
   processes.use(system);
   const kept = processes.move();
   return { system, nodes: [nodes[0], ...nodes.slice(1)], close: () => kept.disposeAsync() };

@@ -3,17 +3,11 @@
 
 import { startFleet } from "../fleet.ts";
 import { repeat } from "../load.ts";
-import { type Bar, NotMeasured, type Scenario } from "../scenario.ts";
+import type { Bar, Scenario } from "../scenario.ts";
 import { BenchServer } from "../server.ts";
 import { Counter } from "./actors.ts";
 
 const BATCH = 1_000;
-
-/** The part of ActorSystem that comes with tasks; goes away when it has. */
-interface TaskSystem {
-  submit(type: typeof Counter, method: "add", args: readonly unknown[]): Promise<string>;
-  wait(ids: readonly string[], options: { readonly count: number }): Promise<unknown>;
-}
 
 const scenario = (id: string, bars: readonly Bar[], mode: "fast" | "durable"): Scenario => ({
   id,
@@ -27,16 +21,12 @@ const scenario = (id: string, bars: readonly Bar[], mode: "fast" | "durable"): S
       await fleet.close();
       await server[Symbol.asyncDispose]();
     };
-    const system = fleet.system as unknown as Partial<TaskSystem>;
-    const { submit, wait } = system;
-    if (submit === undefined || wait === undefined) {
-      await stop();
-      throw new NotMeasured("comes with tasks");
-    }
+    const { system } = fleet;
     const complete = async () => {
-      const submitOne = () => submit.call(system, Counter, "add", [{ by: 1 }]);
+      const submitOne = () => system.submit(Counter, "add", [{ by: 1 }]);
       const ids = await Promise.all(Array.from({ length: BATCH }, submitOne));
-      await wait.call(system, ids, { count: BATCH });
+      const { done } = await system.wait(ids);
+      if (done.length !== BATCH) throw new Error(`${done.length} of ${BATCH} tasks ended`);
       return BATCH;
     };
     return { round: () => repeat(roundMs, complete), stop };
