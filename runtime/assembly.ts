@@ -18,12 +18,14 @@ import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
-import { Host } from "./host.ts";
+import { Host, type SpawnRequest } from "./host.ts";
 import type { LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
+import { processError } from "./processes/errors.ts";
+import { ProcessPool, type ProcessSettings } from "./processes/process-pool.ts";
 import type { Random } from "./random.ts";
 import { Recovery } from "./recovery.ts";
 import { Routes } from "./routes.ts";
@@ -56,6 +58,8 @@ export interface SystemSettings {
   readonly allowCode?: boolean;
   /** Whether this process runs tasks of the types it has. Default true. */
   readonly servesTasks?: boolean;
+  /** How this node has processes for single actors; absent when it can have none. */
+  readonly processes?: ProcessSettings;
   /** This node's place among others; absent when it is alone. The system joins and leaves with it. */
   readonly membership?: Membership;
 }
@@ -75,6 +79,7 @@ export class Assembly {
   readonly #loader: CodeLoader;
   readonly #spawner: Spawner;
   readonly #recovery: Recovery | undefined;
+  readonly #processes: ProcessPool | undefined;
   readonly #questions: Questions;
   readonly #deadlines: Deadlines;
   readonly #tracing: Tracing | undefined;
@@ -107,6 +112,7 @@ export class Assembly {
     };
     this.#spawner = this.#newSpawner();
     this.#recovery = membership && this.#newRecovery(membership);
+    this.#processes = membership && this.#newProcesses(membership);
     this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
@@ -151,6 +157,7 @@ export class Assembly {
       counts,
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
+      spawn: (request) => this.#spawner.make(request),
       load: (request) => this.#load(request),
     });
   }
@@ -185,6 +192,9 @@ export class Assembly {
     const { node, ports, membership, nodes } = this.#settings;
     return new Spawner({
       node,
+      owner: membership?.record.parent ?? node,
+      apart: (request) => this.#spawnApart(request),
+      meet: async (peer) => membership?.meet(peer),
       host: this.host,
       peers: this.peers,
       types: this.types,
@@ -194,6 +204,33 @@ export class Assembly {
       nodes: () => membership?.nodes() ?? nodes?.() ?? [],
       stop: (address) => void this.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
     });
+  }
+
+  #newProcesses(membership: Membership): ProcessPool | undefined {
+    const { node, clock, random, log, processes } = this.#settings;
+    return (
+      processes &&
+      new ProcessPool({
+        ...processes,
+        node,
+        clock,
+        random,
+        log,
+        tell: this.host.log.bind(this.host),
+        moduleOf: (request) => this.types.moduleOf(request),
+        spawnAt: async (peer, request) => this.#spawner.spawnAt(peer, request),
+        bury: (peer) => membership.bury(peer),
+      })
+    );
+  }
+
+  async #spawnApart(request: SpawnRequest): Promise<Address> {
+    // A process that was asked for another has one beside it.
+    const parent = this.#settings.membership?.record.parent;
+    if (parent !== undefined) return this.#spawner.spawnAt(parent, request);
+    if (this.#processes !== undefined) return this.#processes.spawn(request);
+    const message = `${request.type} shall live in a process of its own, which is a member of a fleet, and this system is alone`;
+    throw processError("ProcessNeedsFleet", message, { data: { type: request.type } });
   }
 
   #newRecovery(membership: Membership): Recovery {
@@ -306,6 +343,7 @@ export class Assembly {
     await this.peers.listen();
     await this.#settings.membership?.join();
     this.#started = true;
+    this.#processes?.open();
     this.#serve();
     for (const { type } of this.types.list()) this.#serve(type);
   }
@@ -313,6 +351,7 @@ export class Assembly {
   async drain(): Promise<void> {
     await this.#settings.membership?.update({ draining: true });
     const { holdings } = this.host;
+    await this.#processes?.drain();
     await this.#recovery?.handOver(holdings.movable(), ({ cell }) => holdings.surrender(cell));
   }
 
@@ -327,7 +366,7 @@ export class Assembly {
     await this.tasks.close(STOP_TIMEOUT_MS);
     await this.drain();
     this.#recovery?.close();
-    await this.host.close(STOP_TIMEOUT_MS);
+    await Promise.all([this.#processes?.close(), this.host.close(STOP_TIMEOUT_MS)]);
     this.topics.close();
     await membership?.leave();
     await this.peers.close();

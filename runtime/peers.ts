@@ -30,6 +30,8 @@ export interface PeersOptions {
   readonly counts: Counts;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
+  /** Makes the actor that a node asks for. */
+  readonly spawn: (request: SpawnRequest) => Address | Promise<Address>;
   /** Has a type ready here and takes its tasks. */
   readonly load: (request: TypeRequest) => Promise<void>;
 }
@@ -63,6 +65,7 @@ export class Peers implements PeerNode {
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #reconnected: () => void;
+  readonly #spawn: PeersOptions["spawn"];
   readonly #load: (request: TypeRequest) => Promise<void>;
   #lastWatch = 0;
   #isBroken = false;
@@ -77,6 +80,7 @@ export class Peers implements PeerNode {
     this.blobs = options.blobs;
     this.counts = options.counts;
     this.#reconnected = options.reconnected;
+    this.#spawn = options.spawn;
     this.#load = options.load;
   }
 
@@ -268,7 +272,7 @@ export class Peers implements PeerNode {
     try {
       const request = options as unknown as SpawnRequest;
       const args = fromWire(request.args, this.revive) as unknown[];
-      reply.value(await this.host.spawn({ ...request, args }, undefined));
+      reply.value(await this.#spawn({ ...request, args }));
     } catch (error) {
       reply.fail(failureOf(error, `spawn of ${type}`));
     }

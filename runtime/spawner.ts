@@ -17,6 +17,8 @@ import type { Types } from "./types.ts";
 
 export interface SpawnerOptions {
   readonly node: string;
+  /** Who owns what is spawned here and belongs to no actor: this node, or the one that this process belongs to. */
+  readonly owner: string;
   readonly host: Host;
   readonly peers: Peers;
   readonly types: Types;
@@ -25,6 +27,10 @@ export interface SpawnerOptions {
   readonly questions: Questions;
   /** Who is there; empty in a process that is alone. */
   readonly nodes: () => readonly NodeRecord[];
+  /** Makes an actor in a process of its own. */
+  readonly apart: (request: SpawnRequest) => Promise<Address>;
+  /** Resolves once a node that was just named is known here. */
+  readonly meet: (node: string) => Promise<void>;
   /** Ends an actor on another node in order; nobody waits for it. */
   readonly stop: (address: Address) => void;
 }
@@ -47,12 +53,31 @@ export class Spawner {
         data: { rejected: decision.rejected },
       });
     }
-    if (decision.node === this.#options.node) return this.#options.host.spawn(request, parent);
-    const record = this.#options.nodes().find((known) => known.node === decision.node);
-    const code = await this.#options.shipper.codeFor(type, record);
+    const isHere = decision.node === this.#options.node;
+    if (isHere && !this.#isApart(request)) return this.#options.host.spawn(request, parent);
+    const code = isHere ? undefined : await this.#codeFor(type, decision.node);
     const address = await this.spawnAt(decision.node, code === undefined ? request : { ...request, code });
+    if (address.node !== decision.node) await this.#options.meet(address.node);
     if (parent !== undefined && request.detached !== true) this.#tie(parent, address);
     return address;
+  }
+
+  #codeFor(type: ActorType, node: string): Promise<string | undefined> {
+    const { nodes, shipper } = this.#options;
+    return shipper.codeFor(
+      type,
+      nodes().find((record) => record.node === node),
+    );
+  }
+
+  /** Whether an actor asked for here gets a process of its own; one that was made for it is this one. */
+  #isApart({ settings, process }: SpawnRequest): boolean {
+    return settings.isolation === "process" && process !== this.#options.node;
+  }
+
+  /** Makes an actor that was decided to be here: in this process, or in one of its own. */
+  make(request: SpawnRequest): Address | Promise<Address> {
+    return this.#isApart(request) ? this.#options.apart(request) : this.#options.host.spawn(request, undefined);
   }
 
   /** A child on another node ends with the life that spawned it, as one here does; its own host sees to it when this node dies. */
@@ -106,8 +131,8 @@ export class Spawner {
 
   /** Has a node, this one or another, make what was decided. */
   spawnAt(node: string, request: SpawnRequest): Address | Promise<Address> {
-    const { host, peers, questions } = this.#options;
-    if (node === this.#options.node) return host.spawn(request, undefined);
+    const { peers, questions } = this.#options;
+    if (node === this.#options.node) return this.make(request);
     // Starting has a bound of its own, which the node keeps; the way there and back has the call's.
     const { startTimeoutMs } = request.settings;
     return questions.ask(
@@ -127,7 +152,7 @@ export class Spawner {
       version: type.version,
       args,
       settings,
-      owner: this.#options.node,
+      owner: this.#options.owner,
       ...(code !== undefined && { code }),
       ...(name !== undefined && { name }),
       ...(namespace !== undefined && { namespace }),
