@@ -30,6 +30,7 @@ async function pidOf(probe: Handle<typeof Probe>): Promise<number> {
 const openFleet = (node: ConnectOptions = {}) =>
   openProcessFleet({ ...nats.options, prefix: nats.prefix() }, { ...node });
 
+const RUNTIME = new URL("../../../runtime/index.ts", import.meta.url).href;
 const Inline = defineActor("inline", class {});
 
 describe.skipIf(nats.missing !== undefined)(
@@ -143,7 +144,7 @@ describe.skipIf(nats.missing !== undefined)(
     test("what cannot be had is refused with its reason, and its process is not kept", async () => {
       using written = writtenModules();
       const text = (name: string, head = "") =>
-        `import { defineActor } from "flotilla";\n${head} const A = defineActor("${name}", class {});\nexport const all = () => A;\n`;
+        `import { defineActor } from "${RUNTIME}";\n${head} const A = defineActor("${name}", class {});\nexport const all = () => A;\n`;
       const load = async (url: string) => (await import(url)).all();
       await using fleet = await openFleet({ warmProcesses: 0, actors: [Probe, Inline] });
       const { host, script } = fleet;
