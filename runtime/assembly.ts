@@ -34,7 +34,7 @@ import { runTask } from "./tasks/run-task.ts";
 import { Tasks } from "./tasks/tasks.ts";
 import { Topics } from "./topics.ts";
 import { type Tracing, tracingFor } from "./trace.ts";
-import { Types } from "./types.ts";
+import { type TypeRequest, Types } from "./types.ts";
 
 /** `connect`'s options, complete. */
 export interface SystemSettings {
@@ -48,8 +48,8 @@ export interface SystemSettings {
   readonly ports: Ports;
   /** The promises in force on a fleet. */
   readonly facts?: FleetFacts;
-  /** What is known of another node. Default: what membership knows. */
-  readonly recordOf?: (node: string) => NodeRecord | undefined;
+  /** Who else is there, without a membership. */
+  readonly nodes?: () => readonly NodeRecord[];
   /** Whether the other nodes reach the same blobs. */
   readonly sharesBlobs?: boolean;
   /** Whether this process loads code that scripts bring: it runs with all of its rights. Default false. */
@@ -94,8 +94,8 @@ export class Assembly {
     this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
     this.types = new Types(node, this.#loader);
     const presence = membership && { presence: (peer: string) => membership.presence(peer) };
-    this.directory = new Directory(ports.store, { revive: this.#revive, ...presence });
-    this.host = this.#newHost(counts);
+    this.directory = new Directory(ports.store, { values, ...presence });
+    this.host = this.#newHost(counts, values);
     this.peers = this.#newPeers(codec, counts);
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
@@ -110,14 +110,17 @@ export class Assembly {
     this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
-      if (event.kind === "left") this.peers.gone(event.record.node);
+      if (event.kind === "left") {
+        this.peers.gone(event.record.node);
+        this.#spawner.nodeLeft();
+      }
       if (event.kind === "joined") this.peers.joined(event.record.node);
     });
   }
 
   readonly #revive = (address: Address): AnyHandle => this.handleOf(address);
 
-  #newHost(counts: Counts): Host {
+  #newHost(counts: Counts, values: ValueCodec): Host {
     const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
     return new Host({
@@ -126,7 +129,7 @@ export class Assembly {
       log,
       store: ports.store,
       directory: this.directory,
-      revive: this.#revive,
+      values,
       types: this.types,
       counts,
       tracing: this.#tracing,
@@ -148,6 +151,7 @@ export class Assembly {
       counts,
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
+      load: (request) => this.#load(request),
     });
   }
 
@@ -178,7 +182,7 @@ export class Assembly {
   }
 
   #newSpawner(): Spawner {
-    const { node, ports, membership, recordOf } = this.#settings;
+    const { node, ports, membership, nodes } = this.#settings;
     return new Spawner({
       node,
       host: this.host,
@@ -187,7 +191,7 @@ export class Assembly {
       shipper: new CodeShipper(ports.blobs, this.#loader),
       placer: ports.placer,
       questions: this.#questions,
-      recordOf: (peer) => recordOf?.(peer) ?? membership?.nodes().find((record) => record.node === peer),
+      nodes: () => membership?.nodes() ?? nodes?.() ?? [],
       stop: (address) => void this.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
     });
   }
@@ -260,11 +264,24 @@ export class Assembly {
     if (this.#started) this.#serve(type.type);
   }
 
-  #serve(type: string): void {
+  #serve(type?: string): void {
     if (this.#settings.servesTasks === false) return;
     this.tasks.serve(type).catch((error: unknown) => {
-      this.host.log("error", `tasks of type ${type} are not taken here`, { error: String(error) });
+      this.host.log("error", `tasks of ${type ?? "living actors"} are not taken here`, { error: String(error) });
     });
+  }
+
+  /** Takes tasks of a type whose code a script has brought. */
+  async #load(request: TypeRequest): Promise<void> {
+    const type = await this.types.find(request);
+    this.#settings.membership?.knows(type);
+    this.#serve(type.type);
+  }
+
+  /** As `register`, and sees to it that some node takes tasks of the type. */
+  async provide(type: ActorType): Promise<void> {
+    if (this.#settings.servesTasks === false) await this.#spawner.provide(type);
+    else this.register(type);
   }
 
   async stop(address: Address, timeoutMs: number): Promise<void> {
@@ -289,6 +306,7 @@ export class Assembly {
     await this.peers.listen();
     await this.#settings.membership?.join();
     this.#started = true;
+    this.#serve();
     for (const { type } of this.types.list()) this.#serve(type);
   }
 

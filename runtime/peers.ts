@@ -16,6 +16,7 @@ import type { Host, SpawnRequest } from "./host.ts";
 import { readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode } from "./peer.ts";
 import type { Transport } from "./transport.ts";
+import type { TypeRequest } from "./types.ts";
 
 export interface PeersOptions {
   readonly node: string;
@@ -29,6 +30,8 @@ export interface PeersOptions {
   readonly counts: Counts;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
+  /** Has a type ready here and takes its tasks. */
+  readonly load: (request: TypeRequest) => Promise<void>;
 }
 
 /** Departed nodes that are remembered: messages for others find out by themselves. */
@@ -60,6 +63,7 @@ export class Peers implements PeerNode {
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #reconnected: () => void;
+  readonly #load: (request: TypeRequest) => Promise<void>;
   #lastWatch = 0;
   #isBroken = false;
 
@@ -73,6 +77,7 @@ export class Peers implements PeerNode {
     this.blobs = options.blobs;
     this.counts = options.counts;
     this.#reconnected = options.reconnected;
+    this.#load = options.load;
   }
 
   get isBroken(): boolean {
@@ -121,6 +126,11 @@ export class Peers implements PeerNode {
       options: wire as unknown as Record<string, unknown>,
       deadlineMs,
     }));
+  }
+
+  /** Has `node` load a type's code and take its tasks. */
+  load(node: string, request: TypeRequest, deadlineMs: number, sink: ReplySink): Cancellable {
+    return this.#ask(node, sink, (id) => ({ kind: "load", id, request, deadlineMs }));
   }
 
   stop(to: Address, how: "stop" | "kill", timeoutMs: number, sink: ReplySink): Cancellable {
@@ -223,6 +233,8 @@ export class Peers implements PeerNode {
         return peer.takeCredit(envelope.id, envelope.count);
       case "spawn":
         return void this.#takeSpawn(peer, envelope);
+      case "load":
+        return void this.#takeLoad(peer, envelope.id, envelope.request, envelope.deadlineMs);
       case "stop":
         return void this.#takeStop(peer, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
       case "watch":
@@ -259,6 +271,15 @@ export class Peers implements PeerNode {
       reply.value(await this.host.spawn({ ...request, args }, undefined));
     } catch (error) {
       reply.fail(failureOf(error, `spawn of ${type}`));
+    }
+  }
+
+  async #takeLoad(peer: Peer, id: number, request: TypeRequest, deadlineMs: number): Promise<void> {
+    const reply = peer.question(id, deadlineMs);
+    try {
+      reply.value(await this.#load(request));
+    } catch (error) {
+      reply.fail(failureOf(error, `loading ${request.type}`));
     }
   }
 

@@ -56,21 +56,23 @@ export async function openNatsBlobs(options: NatsBlobsOptions): Promise<NatsBlob
   };
   const limits = { max_bytes: maxBytes, num_replicas: replicas, duplicate_window: DEDUPE_MS * NS_PER_MS };
   const provision = await ensureStream(connection, names, shape, limits);
-  return new NatsBlobs(new NatsStream(connection, names), provision, options);
+  return new NatsBlobs(
+    new NatsStream(connection, names, options.random ?? systemRandom),
+    provision,
+    options.blobMaxBytes,
+  );
 }
 
 export class NatsBlobs implements Blobs {
   readonly blobMaxBytes: number;
   readonly provision: Provision;
   readonly #stream: NatsStream;
-  readonly #random: Random;
   #isClosed = false;
 
-  constructor(stream: NatsStream, provision: Provision, options: Pick<NatsBlobsOptions, "blobMaxBytes" | "random">) {
+  constructor(stream: NatsStream, provision: Provision, blobMaxBytes = BLOB_MAX_BYTES) {
     this.#stream = stream;
     this.provision = provision;
-    this.blobMaxBytes = options.blobMaxBytes ?? BLOB_MAX_BYTES;
-    this.#random = options.random ?? systemRandom;
+    this.blobMaxBytes = blobMaxBytes;
   }
 
   async put(bytes: Uint8Array): Promise<string> {
@@ -85,11 +87,11 @@ export class NatsBlobs implements Blobs {
       if (isThere(there)) return name;
       await eachOf(chunks, async (at) => {
         const chunk = content.subarray(at * CHUNK_BYTES, (at + 1) * CHUNK_BYTES);
-        await this.#stream.write(`${name}.${at}`, chunk, this.#random.id());
+        await this.#stream.write(`${name}.${at}`, chunk);
       });
       const data = new TextEncoder().encode(JSON.stringify(record));
       const expectedSequence = there?.sequence ?? 0;
-      const stored = await this.#stream.write(name, data, this.#random.id(), { expectedSequence });
+      const stored = await this.#stream.write(name, data, { expectedSequence });
       if (stored.kind === "stored") return name;
     }
   }
@@ -123,7 +125,7 @@ export class NatsBlobs implements Blobs {
     const there = await this.#stream.last(name);
     if (there === undefined || there.isGone) return;
     const gone = { isDeletion: true, ttlSeconds: MARK_SECONDS, expectedSequence: there.sequence };
-    const stored = await this.#stream.write(name, new Uint8Array(0), this.#random.id(), gone);
+    const stored = await this.#stream.write(name, new Uint8Array(0), gone);
     // Refused: somebody else deleted it at the same moment.
     if (stored.kind === "stored") await this.#stream.purge(`${name}.*`, stored.sequence);
   }

@@ -54,7 +54,7 @@ export async function openNatsEventLog(options: NatsEventLogOptions): Promise<Na
     num_replicas: replicas,
   };
   const provision = await ensureStream(connection, names, shape, limits);
-  return new NatsEventLog(new NatsStream(connection, names), provision, options.random ?? systemRandom);
+  return new NatsEventLog(new NatsStream(connection, names, options.random ?? systemRandom), provision);
 }
 
 const eventOf = ({ key, sequence, atMs, data }: StoredMessage): LoggedEvent => ({ sequence, subject: key, atMs, data });
@@ -63,13 +63,11 @@ export class NatsEventLog implements EventLog {
   readonly eventMaxBytes = EVENT_MAX_BYTES;
   readonly provision: Provision;
   readonly #stream: NatsStream;
-  readonly #random: Random;
   readonly #end = new AbortController();
 
-  constructor(stream: NatsStream, provision: Provision, random: Random) {
+  constructor(stream: NatsStream, provision: Provision) {
     this.#stream = stream;
     this.provision = provision;
-    this.#random = random;
   }
 
   async append(subject: string, data: Uint8Array, options: AppendOptions = {}): Promise<Appended> {
@@ -77,14 +75,14 @@ export class NatsEventLog implements EventLog {
     checkSubject(subject);
     checkSize(`the event for ${subject}`, data, this.eventMaxBytes);
     const { expectedSequence, id } = options;
-    // Ids of callers and our own must not meet, and a header has no line breaks.
-    const sent = id === undefined ? `o.${this.#random.id()}` : `u.${encodeURIComponent(id)}`;
+    // Callers' ids must not meet the stream's own, and a header has no line breaks.
+    const sent = id === undefined ? undefined : `u.${encodeURIComponent(id)}`;
     const conditions = expectedSequence === undefined ? {} : { expectedSequence };
-    const stored = await this.#stream.write(subject, data.slice(), sent, conditions);
+    const stored = await this.#stream.write(subject, data.slice(), conditions, sent);
     if (stored.kind === "stored") {
-      return { kind: "appended", sequence: stored.sequence, duplicate: id !== undefined && stored.isDuplicate };
+      return { kind: "appended", sequence: stored.sequence, duplicate: sent !== undefined && stored.isDuplicate };
     }
-    const first = id === undefined ? undefined : await this.#stream.sequenceOfId(subject, sent);
+    const first = sent === undefined ? undefined : await this.#stream.sequenceOfId(subject, sent);
     if (first !== undefined) return { kind: "appended", sequence: first, duplicate: true };
     return { kind: "conflict", lastSequence: (await this.#stream.last(subject))?.sequence ?? 0 };
   }

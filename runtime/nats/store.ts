@@ -63,20 +63,18 @@ export async function openNatsStore(options: NatsStoreOptions): Promise<NatsStor
   };
   const limits = { max_bytes: maxBytes, num_replicas: replicas, duplicate_window: DEDUPE_MS * NS_PER_MS };
   const provision = await ensureStream(connection, names, shape, limits);
-  return new NatsStore(new NatsStream(connection, names), provision, options.random ?? systemRandom);
+  return new NatsStore(new NatsStream(connection, names, options.random ?? systemRandom), provision);
 }
 
 export class NatsStore implements Store {
   readonly valueMaxBytes = VALUE_MAX_BYTES;
   readonly provision: Provision;
   readonly #stream: NatsStream;
-  readonly #random: Random;
   readonly #end = new AbortController();
 
-  constructor(stream: NatsStream, provision: Provision, random: Random) {
+  constructor(stream: NatsStream, provision: Provision) {
     this.#stream = stream;
     this.provision = provision;
-    this.#random = random;
   }
 
   async get(key: string): Promise<Entry | undefined> {
@@ -153,7 +151,7 @@ export class NatsStore implements Store {
   }
 
   async #write(key: string, value: Uint8Array, conditions: WriteConditions) {
-    const stored = await this.#stream.write(key, value, this.#random.id(), conditions);
+    const stored = await this.#stream.write(key, value, conditions);
     this.#checkOpen();
     return stored.kind === "stored"
       ? ({ kind: "written", revision: stored.sequence } as const)

@@ -6,6 +6,7 @@
 // J2  `first` and `last` are answered by the stream's leader; `near` and pages by any replica, which may be behind.
 
 import { type Msg, type MsgHdrs, headers as makeHeaders } from "@nats-io/transport-node";
+import type { Random } from "../random.ts";
 import type { Connection } from "./connection.ts";
 import { API, type ApiError, fromApi, isApiError, readAnswer, unavailable } from "./failures.ts";
 import type { StreamNames } from "./subjects.ts";
@@ -58,14 +59,17 @@ const encode = (value: object): Uint8Array => new TextEncoder().encode(JSON.stri
 export class NatsStream {
   readonly connection: Connection;
   readonly names: StreamNames;
+  readonly #idPrefix: string;
+  #writes = 0;
 
-  constructor(connection: Connection, names: StreamNames) {
+  constructor(connection: Connection, names: StreamNames, random: Random) {
     this.connection = connection;
     this.names = names;
+    this.#idPrefix = `o.${random.id()}.`;
   }
 
-  /** Writes one message if its conditions hold. `id`: new for each thing that is meant, the same for each repetition of it. */
-  async write(key: string, data: Uint8Array, id: string, conditions: WriteConditions = {}): Promise<Stored> {
+  /** Writes one message if its conditions hold. `id`: the same for each repetition of one thing; default: a new one. */
+  async write(key: string, data: Uint8Array, conditions: WriteConditions = {}, id = this.#newId()): Promise<Stored> {
     const headers = this.#headersOf(id, conditions);
     for (;;) {
       const { reply, attempts } = await this.connection.ask(
@@ -180,6 +184,10 @@ export class NatsStream {
     return () => {
       if (!nc.isClosed()) subscription.unsubscribe();
     };
+  }
+
+  #newId(): string {
+    return this.#idPrefix + (this.#writes++).toString(36);
   }
 
   #headersOf(id: string, { expectedSequence, expectedKey, ttlSeconds, isDeletion }: WriteConditions): MsgHdrs {

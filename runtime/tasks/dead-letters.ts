@@ -7,7 +7,7 @@
 
 import type { TaskEnvironment } from "./environment.ts";
 import { taskError } from "./errors.ts";
-import { type Outcomes, tokenOf } from "./outcomes.ts";
+import { kindOf, type Outcomes, tokenOf } from "./outcomes.ts";
 import { checkTaskId, type TaskFailure, type TaskItem } from "./task.ts";
 
 /** A task that failed for good. */
@@ -17,7 +17,7 @@ export interface TaskDeadLetter {
   readonly method: string;
   readonly submittedAtMs: number;
   readonly failedAtMs: number;
-  /** Every attempt, the last one at the end; at most 50 of them. */
+  /** Every attempt, the last one at the end; the last 30 when there were more. */
   readonly history: readonly TaskFailure[];
 }
 
@@ -82,7 +82,7 @@ export class TaskDeadLetters {
       };
       const { deadlineMs: _, ...timeless } = again;
       const data = this.#env.encode(timeless, "task");
-      await this.#env.queue.put({ id: queueId(again), kind: tokenOf(item.type), lane: item.lane, data });
+      await this.#env.queue.put({ id: queueId(again), kind: kindOf(item), lane: item.lane, data });
     }
     const deleted = await this.#env.store.delete(keyOf(id), revision);
     if (after === undefined || deleted.kind === "conflict") throw notDead(id, "was replayed by somebody else");

@@ -37,8 +37,10 @@ const UNWRITTEN_PAUSE_MS = 1_000;
 const GIVE_BACK_MS = 1_000;
 /** Cancellations remembered for items that are on their way here. */
 const CANCELLED_MAX = 10_000;
-const MESSAGE_MAX = 2_000;
-const STACK_MAX = 4_000;
+/** Characters kept of a failure: HISTORY_MAX of them, in any script, must fit into one event. */
+const MESSAGE_MAX = 1_000;
+const STACK_MAX = 2_000;
+const CODE_MAX = 100;
 
 interface Running {
   readonly delivery: Delivery;
@@ -53,7 +55,7 @@ export class Executor {
   readonly #deadLetters: TaskDeadLetters;
   readonly #maxInFlight: number;
   readonly #held: Record<Delivery["lane"], Delivery[]> = { interactive: [], bulk: [] };
-  readonly #types = new Set<string>();
+  readonly #kinds = new Set<string>();
   readonly #taken = new Set<Delivery>();
   readonly #running = new Set<Running>();
   readonly #cancelled = new Set<string>();
@@ -71,15 +73,15 @@ export class Executor {
     this.#maxInFlight = maxInFlight;
   }
 
-  /** Takes tasks of this type from now on. */
-  async add(type: string): Promise<void> {
-    if (this.#types.has(type)) return;
+  /** Takes items of this kind from now on. */
+  async add(kind: string): Promise<void> {
+    if (this.#kinds.has(kind)) return;
     this.#consumption ??= this.#open().catch((error: unknown) => {
       this.#consumption = undefined;
       throw error;
     });
-    await (await this.#consumption).add(tokenOf(type));
-    this.#types.add(type);
+    await (await this.#consumption).add(kind);
+    this.#kinds.add(kind);
   }
 
   async #open(): Promise<Consumption> {
@@ -212,7 +214,7 @@ export class Executor {
       attempt,
       node: this.#env.node,
       atMs: this.#env.clock.now(),
-      code,
+      code: code.slice(0, CODE_MAX),
       message: message.slice(0, MESSAGE_MAX),
       ...(code === "ActorThrew" && cause !== undefined && { stack: cause.stack.slice(0, STACK_MAX) }),
     };

@@ -13,7 +13,7 @@
 import type { LoggedEvent } from "../event-log.ts";
 import { token } from "../token.ts";
 import type { TaskEnvironment } from "./environment.ts";
-import type { Outcome, Packed, TaskFailure, TaskItem, Verdict } from "./task.ts";
+import type { Outcome, Packed, TaskFailure, TaskItem, TaskTarget, Verdict } from "./task.ts";
 
 /** Filters for those who follow. */
 export const RESULTS = "result.*";
@@ -34,6 +34,13 @@ export interface Recorded {
 
 /** The id as a token of subjects and keys. */
 export const tokenOf = token;
+
+/** Kind of work that is a call of a living actor: any node can make it. No token of a type is so short. */
+const OF_ACTORS = "-";
+
+/** Who can run a task of `target`: nodes that have its type, or anybody. */
+export const kindOf = (target?: TaskTarget): string =>
+  target === undefined || target.address !== undefined ? OF_ACTORS : tokenOf(target.type);
 
 /** The token that an event of this file is about. */
 export const tokenIn = ({ subject }: LoggedEvent): string => subject.slice(subject.indexOf(".") + 1);
