@@ -13,7 +13,7 @@ import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
 import { Message, type ReplySink } from "./cell/message.ts";
 import { goneFailure } from "./cell/refusal.ts";
-import { fromWire, type ReviveHandle, toWire } from "./codec.ts";
+import { fromWire, LendingWriter, type ReviveHandle, toWire } from "./codec.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { CallEnvelope, CallExtras, CastEnvelope, Envelope, ReplyEnvelope, WireError } from "./envelope.ts";
 import { failure } from "./failure.ts";
@@ -38,6 +38,7 @@ export class Peer implements Receiver, ReplyChannel {
   readonly node: string;
   readonly #own: PeerNode;
   readonly #outbox: Outbox;
+  readonly #writer = new LendingWriter();
   /** What is asked of the peer, by our id. */
   readonly #outgoing = new IdTable<ReplySink>();
   /** For those of them that stream: the sequence of the next chunk. */
@@ -61,7 +62,7 @@ export class Peer implements Receiver, ReplyChannel {
 
   receive(message: Message, to: Address): undefined {
     const { method, deadlineMs, chain, sink, credit } = message;
-    const args = toWire(message.args, "args") as unknown[];
+    const args = this.wire(message.args, "args") as unknown[];
     const extras = extrasOf(message);
     if (sink === undefined) {
       this.post({ kind: "cast", to, method, args, deadlineMs, ...(extras && { extras }) });
@@ -110,6 +111,7 @@ export class Peer implements Receiver, ReplyChannel {
 
   post(envelope: Envelope): void {
     this.#outbox.post(envelope);
+    if (this.#writer.takeLent()) this.#outbox.flush(true);
   }
 
   fail(id: number, why: WireError): void {
@@ -168,6 +170,10 @@ export class Peer implements Receiver, ReplyChannel {
     const cell = host.find(to);
     const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
     if (why !== undefined) reply.fail(why);
+  }
+
+  wire(value: unknown, root: string): unknown {
+    return this.#outbox.isReady ? this.#writer.write(value, root) : toWire(value, root);
   }
 
   answer(reply: ReplyEnvelope): void {
