@@ -87,7 +87,7 @@ export class Assembly {
     this.#settings = settings;
     this.#system = system;
     const counts = new Counts();
-    const codec = new Codec(clock.soon);
+    const codec = new Codec((run) => clock.soon(run));
     const values = codec.values(this.#revive);
     this.#tracing = tracingFor(node, settings.tracing);
     this.#deadlines = new Deadlines(clock);

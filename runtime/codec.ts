@@ -7,6 +7,7 @@
 
 import { Packr } from "msgpackr";
 import { type Address, addressIn } from "./address.ts";
+import type { Clock } from "./clock.ts";
 import {
   type CopyLeaf,
   copy,
