@@ -112,6 +112,7 @@ export class Assembly {
     membership?.on((event) => {
       if (event.kind === "left") this.peers.gone(event.record.node);
       if (event.kind === "joined") this.peers.joined(event.record.node);
+      if (event.kind === "rejoined") this.peers.rejoined();
     });
   }
 

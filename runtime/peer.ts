@@ -5,7 +5,8 @@
 //
 // PE1  Envelopes for one peer arrive in the order they were made, unless the transport loses some.
 // PE2  An envelope that certainly will not arrive fails its call at once with Unavailable; nothing is dropped without a word.
-// PE3  An answer is matched by its sender and id; one that nobody waits for (late, repeated, forged) is dropped.
+// PE3  An answer is matched by its sender and id; one that nobody waits for (late, repeated, forged) is dropped. Ids are never used again, also
+//      not when a node that was given up comes back: what it still says is about questions that are over.
 // PE4  When frames may have been lost, each side asks the other which of its calls it still works on; the rest fail with Unknown.
 // PE5  Once the node is gone, whoever waits for it is told at once, and what it waits for here is given up.
 
@@ -44,12 +45,19 @@ export class Peer implements Receiver, ReplyChannel {
   readonly #nextChunk = new Map<number, number>();
   /** What the peer asks of us, by its id. */
   readonly #incoming = new IdTable<RemoteReply>();
-  #lastId = 0;
+  #lastId: number;
 
-  constructor(node: string, own: PeerNode) {
+  /** `lastId`: the highest id that an earlier life of this peer may have used (PE3). */
+  constructor(node: string, own: PeerNode, lastId = 0) {
     this.node = node;
     this.#own = own;
+    this.#lastId = lastId;
     this.#outbox = new Outbox(node, own, (envelope, why) => this.#undeliverable(envelope, why));
+  }
+
+  /** The highest id used. */
+  get lastId(): number {
+    return this.#lastId;
   }
 
   /** Nothing under way in either direction. */

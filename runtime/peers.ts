@@ -61,6 +61,8 @@ export class Peers implements PeerNode {
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #reconnected: () => void;
   #lastWatch = 0;
+  /** The highest id that any peer given up had used (PE3). */
+  #lastId = 0;
   #isBroken = false;
 
   constructor(options: PeersOptions) {
@@ -90,8 +92,20 @@ export class Peers implements PeerNode {
         this.#isBroken = false;
         this.#reconnected();
         for (const peer of this.#peers.values()) peer.restored();
+        this.#watchAgain();
       },
     });
+  }
+
+  /** The others may have given this node up meanwhile, and with it all that they did for it and told it (PE5). */
+  rejoined(): void {
+    for (const peer of this.#peers.values()) peer.probe();
+    this.#watchAgain();
+  }
+
+  /** A watch, or the word that it waits for, may be lost. */
+  #watchAgain(): void {
+    for (const [id, { peer, to }] of this.#watches) peer.post({ kind: "watch", id, to });
   }
 
   /** The way to a node; undefined when it is known to have departed. */
@@ -103,7 +117,7 @@ export class Peers implements PeerNode {
   at(node: string): Peer {
     let peer = this.#peers.get(node);
     if (peer === undefined) {
-      peer = new Peer(node, this);
+      peer = new Peer(node, this, this.#lastId);
       this.#peers.set(node, peer);
     }
     return peer;
@@ -280,6 +294,7 @@ export class Peers implements PeerNode {
       this.#watched.set(peer, watched);
     }
     const all = watched;
+    all.get(id)?.();
     const unwatch = this.host.watch(to, (end) => {
       all.delete(id);
       peer.post({ kind: "signal", id, end });
@@ -296,6 +311,7 @@ export class Peers implements PeerNode {
     this.#departed.add(node);
     if (peer === undefined) return;
     this.#peers.delete(node);
+    this.#lastId = Math.max(this.#lastId, peer.lastId);
     peer.gone();
     for (const unwatch of this.#watched.get(peer)?.values() ?? []) unwatch();
     this.#watched.delete(peer);
