@@ -2,7 +2,14 @@
 // Each effect is one line, written before the method goes on.
 
 import { appendFileSync } from "node:fs";
-import { actorContext, type Address, defineActor, type HandleOf, sleep } from "../../runtime/index.ts";
+import {
+  type AnyHandle,
+  actorContext,
+  defineActor,
+  type Handle,
+  type SpawnOptions,
+  sleep,
+} from "../../runtime/index.ts";
 
 const node = (): string => actorContext().address.node;
 const write = (file: string, ...words: (string | number)[]): void => appendFileSync(file, `${words.join(" ")}\n`);
@@ -25,7 +32,7 @@ export const Scribe = defineActor(
       return ++this.#calls;
     }
 
-    echo<Value>(value: Value): Value {
+    echo(value: string): string {
       return value;
     }
 
@@ -43,7 +50,7 @@ export const Scribe = defineActor(
     }
 
     /** Answers after so long, whatever happens to its caller. */
-    async slowly<Value>(value: Value, ms: number): Promise<Value> {
+    async slowly(value: string, ms: number): Promise<string> {
       await sleep(actorContext().clock, ms);
       return value;
     }
@@ -131,31 +138,35 @@ export const Keeper = defineActor(
 export const Boss = defineActor(
   "boss",
   class {
-    async spawn(on: string, detached: boolean, name: string): Promise<HandleOf<object>> {
-      const { system } = actorContext();
-      return system.spawn(Scribe, { node: on, detached, name });
+    /** What the script of this process would spawn on a node. */
+    async spawn(on: string, options: Pick<SpawnOptions, "detached" | "name">): Promise<Handle<typeof Scribe>> {
+      return actorContext().system.spawn(Scribe, { node: on, ...options });
     }
 
-    async spawnChild(on: string): Promise<HandleOf<object>> {
+    async spawnChild(on: string): Promise<Handle<typeof Scribe>> {
       return actorContext().spawn(Scribe, { node: on });
     }
 
-    /** An actor of this process, without name, owner elsewhere or entry. */
-    async spawnOwn(): Promise<HandleOf<object>> {
+    /** Actors of this process, without names or owners elsewhere: they stay when its lease is lost. */
+    async ownScribe(): Promise<Handle<typeof Scribe>> {
       const { system } = actorContext();
-      return system.spawn(Scribe, { node: system.node });
+      return system.spawn(Scribe, { node: system.node, concurrency: 100 });
     }
 
-    /** Calls another actor and tells how that ended. */
-    async ask(other: HandleOf<{ slowly(value: string, ms: number): Promise<string> }>, ms: number, timeoutMs: number) {
-      return other
+    async ownBoss(): Promise<AnyHandle> {
+      const { system } = actorContext();
+      return system.spawn(Boss, { node: system.node });
+    }
+
+    /** Calls another actor and writes how that ended: "<code|value> <ms>". */
+    async ask(other: Handle<typeof Scribe>, ms: number, timeoutMs: number, file: string): Promise<void> {
+      const { clock } = actorContext();
+      const sinceMs = clock.monotonic();
+      const end = await other
         .with({ timeoutMs })
-        .slowly("late", ms)
+        .slowly("value", ms)
         .catch((error: { code: string }) => error.code);
-    }
-
-    address(): Address {
-      return actorContext().address;
+      write(file, String(end), Math.round(clock.monotonic() - sinceMs));
     }
   },
 );
