@@ -13,7 +13,7 @@
 import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
 import { Message, type ReplySink } from "./cell/message.ts";
-import { goneFailure } from "./cell/refusal.ts";
+import { goneFailure, movedFailure } from "./cell/refusal.ts";
 import { fromWire, type ReviveHandle, toWire } from "./codec.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { CallEnvelope, CallExtras, CastEnvelope, Envelope, ReplyEnvelope, WireError } from "./envelope.ts";
@@ -159,8 +159,16 @@ export class Peer implements Receiver, ReplyChannel {
     const args = (isTagged ? fromWire(sent, revive) : sent) as unknown[];
     const message = withExtras(new Message(method, args, deadlineMs, [], undefined, undefined), extras);
     const cell = host.find(to);
-    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
+    const why = cell === undefined ? this.#gone(to) : cell.receive(message);
     if (why !== undefined) host.deadLetter(to, method, why);
+  }
+
+  /** Why nobody takes what came for `to`. Whoever sent it then looks for the actor where it lives now (RT1). */
+  #gone(to: Address): WireError {
+    const key = this.#own.host.holdings.entryLeft(to);
+    if (key === undefined) return goneFailure(formatAddress(to));
+    this.post({ kind: "moved", id: 0, actor: to.id, key });
+    return movedFailure(formatAddress(to));
   }
 
   takeCall({ id, to, method, args: sent, deadlineMs, chain, credit, extras }: CallEnvelope, isTagged: boolean): void {
@@ -173,7 +181,7 @@ export class Peer implements Receiver, ReplyChannel {
     this.#incoming.set(id, reply);
     deadlines.add(reply);
     const cell = host.find(to);
-    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
+    const why = cell === undefined ? this.#gone(to) : cell.receive(message);
     if (why !== undefined) reply.fail(why);
   }
 

@@ -29,6 +29,8 @@ export interface PeersOptions {
   readonly counts: Counts;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
+  /** Told when a node has given up an actor of its own, which has an entry. */
+  readonly moved: (key: string, node: string, actor: string) => void;
 }
 
 /** Departed nodes that are remembered: messages for others find out by themselves. */
@@ -60,6 +62,7 @@ export class Peers implements PeerNode {
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #reconnected: () => void;
+  readonly #moved: PeersOptions["moved"];
   #lastWatch = 0;
   /** The highest id that any peer given up had used (PE3). */
   #lastId = 0;
@@ -75,6 +78,7 @@ export class Peers implements PeerNode {
     this.blobs = options.blobs;
     this.counts = options.counts;
     this.#reconnected = options.reconnected;
+    this.#moved = options.moved;
   }
 
   get isBroken(): boolean {
@@ -257,6 +261,8 @@ export class Peers implements PeerNode {
         return peer.post({ kind: "forgotten", id: 0, ids: peer.unknown(envelope.ids) });
       case "forgotten":
         return peer.takeForgotten(envelope.ids);
+      case "moved":
+        return this.#moved(envelope.key, peer.node, envelope.actor);
       case "stamp":
         return;
       default:
