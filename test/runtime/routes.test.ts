@@ -30,7 +30,8 @@ function open(present: Set<string>, resolve: () => Address) {
       return resolve();
     },
   });
-  const send = (method: string) => routes.find(OLD)?.receive(new Message(method, [], NEVER, [], undefined, undefined), OLD);
+  const send = (method: string) =>
+    routes.find(OLD)?.receive(new Message(method, [], NEVER, [], undefined, undefined), OLD);
   return { routes, sent, send, lookups: () => lookups };
 }
 

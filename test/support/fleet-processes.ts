@@ -93,3 +93,15 @@ export async function timed(what: Promise<unknown>): Promise<number> {
   await what;
   return Math.round(performance.now() - sinceMs);
 }
+
+/** The lines of these logs in order of time, for a failed test to show. */
+export function story(sinceMs: number, ...logs: readonly (readonly LogLine[])[]): string {
+  return logs
+    .flat()
+    .filter(({ atMs }) => atMs >= sinceMs)
+    .sort((one, other) => one.atMs - other.atMs)
+    .map(({ atMs, node, message, data }) =>
+      `${atMs - sinceMs} ${node} ${message} ${JSON.stringify(data)}`.slice(0, 300),
+    )
+    .join("\n");
+}
