@@ -152,6 +152,7 @@ export class Assembly {
       counts,
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
+      isDeparted: (peer) => membership?.presence(peer).kind === "departed",
       moved: (key, from, actor) => this.#routes.left(key, from, actor),
     });
   }

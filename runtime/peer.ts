@@ -7,7 +7,8 @@
 // PE2  An envelope that certainly will not arrive fails its call at once with Unavailable; nothing is dropped without a word.
 // PE3  An answer is matched by its sender and id; one that nobody waits for (late, repeated, forged) is dropped. Ids are never used again, also
 //      not when a node that was given up comes back: what it still says is about questions that are over.
-// PE4  When frames may have been lost, each side asks the other which of its calls it still works on; the rest fail with Unknown.
+// PE4  When frames may have been lost, each side asks the other which of its calls it still works on, until it is heard; the rest fail with
+//      Unknown. Streams are broken off by both sides: chunks and credit that were lost would leave them waiting for each other.
 // PE5  Once the node is gone, whoever waits for it is told at once, and what it waits for here is given up.
 
 import { type Address, formatAddress } from "./address.ts";
@@ -262,9 +263,24 @@ export class Peer implements Receiver, ReplyChannel {
 
   /** The connection is there again: frames in either direction may be gone (PE4). */
   restored(): void {
+    this.#breakStreams();
     this.post({ kind: "reconnected", id: 0 });
     this.probe();
     this.#outbox.restored();
+  }
+
+  /** The peer's connection broke and is there again. */
+  reconnected(): void {
+    this.#breakStreams();
+    this.probe();
+  }
+
+  #breakStreams(): void {
+    const why = failure("StreamBroken", `the connection to ${this.node} broke; part of the stream may be lost`);
+    for (const id of [...this.#nextChunk.keys()]) this.fail(id, why);
+    for (const id of this.#incoming.ids()) {
+      if (this.#incoming.get(id)?.message?.credit !== undefined) this.#finish(id)?.abandon(why);
+    }
   }
 
   probe(): void {
