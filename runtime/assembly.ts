@@ -17,6 +17,7 @@ import { Counts } from "./counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
+import { runtimeError } from "./errors.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host } from "./host.ts";
 import type { LogSink } from "./log.ts";
@@ -76,6 +77,7 @@ export class Assembly {
   readonly #spawner: Spawner;
   readonly #recovery: Recovery | undefined;
   readonly #questions: Questions;
+  readonly #routes: Routes;
   readonly #deadlines: Deadlines;
   readonly #tracing: Tracing | undefined;
   readonly #makers = new Map<string, HandleMaker>();
@@ -97,6 +99,7 @@ export class Assembly {
     this.directory = new Directory(ports.store, { values, ...presence });
     this.host = this.#newHost(counts, values);
     this.peers = this.#newPeers(codec, counts);
+    this.#routes = this.#newRoutes();
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
     this.dispatch = {
@@ -115,6 +118,7 @@ export class Assembly {
         this.#spawner.nodeLeft();
       }
       if (event.kind === "joined") this.peers.joined(event.record.node);
+      if (event.kind === "rejoined") this.peers.rejoined();
     });
   }
 
@@ -152,18 +156,24 @@ export class Assembly {
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
       load: (request) => this.#load(request),
+      isDeparted: (peer) => membership?.presence(peer).kind === "departed",
+      moved: (key, from, actor) => this.#routes.left(key, from, actor),
     });
   }
 
-  #callEnvironment(counts: Counts): CallEnvironment {
-    const { node, clock, random, callTimeoutMs, membership } = this.#settings;
-    const routes = new Routes({
+  #newRoutes(): Routes {
+    const { node, membership } = this.#settings;
+    return new Routes({
       node,
       host: this.host,
       peers: this.peers,
       isPresent: (peer) => membership === undefined || membership.isPresent(peer),
       resolve: (address) => this.directory.resolve(address),
     });
+  }
+
+  #callEnvironment(counts: Counts): CallEnvironment {
+    const { node, clock, random, callTimeoutMs } = this.#settings;
     let lastLink = 0;
     return {
       node,
@@ -174,7 +184,7 @@ export class Assembly {
       counts,
       tracing: this.#tracing,
       routes: {
-        find: (address) => routes.find(address),
+        find: (address) => this.#routes.find(address),
         deadLetter: (address, method, why) => this.host.deadLetter(address, method, why),
       },
       nextLink: () => ++lastLink,
@@ -284,18 +294,31 @@ export class Assembly {
     else this.register(type);
   }
 
-  async stop(address: Address, timeoutMs: number): Promise<void> {
+  /** Where an actor to be ended is; undefined when it is no more. Throws Unavailable while that is not known. */
+  async #placeOf(address: Address): Promise<Address | undefined> {
+    if (address.key === undefined || this.host.find(address) !== undefined) return address;
+    const located = await this.directory.locate(address.key);
+    if (located.kind === "unsettled") throw runtimeError("Unavailable", `it cannot be ended now: ${located.why}`);
+    return located.kind === "at" ? located.address : undefined;
+  }
+
+  async stop(handle: Address, timeoutMs: number): Promise<void> {
+    const address = await this.#placeOf(handle);
+    if (address === undefined) return;
     if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
     // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
     await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), 2 * timeoutMs);
   }
 
-  async kill(address: Address): Promise<void> {
+  async kill(handle: Address): Promise<void> {
+    const address = await this.#placeOf(handle);
+    if (address === undefined) return;
     if (address.node === this.#settings.node) return this.host.kill(address);
     await this.#questions.ask((sink) => this.peers.stop(address, "kill", 0, sink));
   }
 
-  watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
+  watch(handle: Address, onEnd: (end: ActorEnd) => void): () => void {
+    const address = this.#routes.known(handle);
     return address.node === this.#settings.node ? this.host.watch(address, onEnd) : this.peers.watch(address, onEnd);
   }
 

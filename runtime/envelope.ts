@@ -105,6 +105,8 @@ export type ControlEnvelope =
   | { readonly kind: "forgotten"; readonly id: number; readonly ids: readonly number[] }
   /** The sender's connection broke and is there again: probe what you wait for. */
   | { readonly kind: "reconnected"; readonly id: number }
+  /** The sender has given up this actor of its own, whose entry is `key`: look the entry up. */
+  | { readonly kind: "moved"; readonly id: number; readonly actor: string; readonly key: string }
   /** The frame itself is too large to travel: its bytes are in blobs under this hash. Alone in its frame. */
   | { readonly kind: "blob"; readonly id: number; readonly hash: string }
   /** Beside what went to blobs: makes its bytes unlike all others, so that who has loaded them may delete them. Means nothing. */

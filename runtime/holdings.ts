@@ -60,6 +60,8 @@ export interface Holding {
 }
 
 const RETRY_MS = 1_000;
+/** Actors that live on elsewhere and are remembered. */
+const LEFT_MAX = 10_000;
 /** What an actor that loses its owner or parent may take to finish. */
 const STOP_TIMEOUT_MS = 5_000;
 
@@ -70,6 +72,8 @@ export class Holdings {
   readonly #lost = new WeakSet<Cell>();
   readonly #owned = new Map<string, Set<Cell>>();
   readonly #ties = new Map<Cell, () => void>();
+  /** Actors that live on elsewhere, or will: id → entry. Whoever still looks for them here is told so. */
+  readonly #left = new Map<string, string>();
   /** Addresses whose entries are being deleted (HL1). */
   readonly #releasing = new Set<string>();
   #closed = false;
@@ -145,15 +149,28 @@ export class Holdings {
     );
   }
 
+  /** The entry of an actor that was here and has been left to whoever makes it next; undefined for any other. */
+  entryLeft(address: Address): string | undefined {
+    return this.#left.get(address.id);
+  }
+
+  #leave(cell: Cell): void {
+    const holding = this.#held.get(cell);
+    this.#held.delete(cell);
+    if (holding?.entry.request === undefined) return;
+    if (this.#left.size >= LEFT_MAX) this.#left.clear();
+    this.#left.set(cell.address.id, holding.claim.key);
+  }
+
   /** Leaves an actor's entry to whoever makes it next, and ends it here. */
   async surrender(cell: Cell): Promise<void> {
-    this.#held.delete(cell);
+    this.#leave(cell);
     await cell.stop(STOP_TIMEOUT_MS);
   }
 
   /** Ends an actor whose hold on its name turned out to be void (HL2). */
   lose(cell: Cell, why: string): void {
-    this.#held.delete(cell);
+    this.#leave(cell);
     this.#lost.add(cell);
     cell.kill(failure("LeaseLost", `${cell.label} is no longer held by ${this.#options.node}: ${why}`));
   }

@@ -38,16 +38,19 @@ export interface Way {
 /** Takes back what will not arrive (OB2); answers what is to be sent in the place of an envelope that was too large. */
 export type Undeliverable = (envelope: Envelope, why: WireError) => Envelope | undefined;
 
-/** Which asks a frame held, as the receipt that comes back when it is lost: "first-last-casts". */
+/** Which asks a frame held, as the receipt that comes back when it is lost: "first-last-casts-again". */
 export interface Receipt {
+  /** Ids of calls, spawns and stops; 0 when there were none. */
   readonly first: number;
   readonly last: number;
   readonly casts: number;
+  /** Watches and probes: they are sent again, until the node is there or gone for good. */
+  readonly again: number;
 }
 
 export function readReceipt(receipt: string): Receipt {
-  const [first = 0, last = 0, casts = 0] = receipt.split("-").map(Number);
-  return { first, last, casts };
+  const [first = 0, last = 0, casts = 0, again = 0] = receipt.split("-").map(Number);
+  return { first, last, casts, again };
 }
 
 const waitsForAnswer = ({ kind }: Envelope): boolean =>
@@ -57,14 +60,17 @@ function receiptOf(batch: readonly Envelope[]): string {
   let first = 0;
   let last = 0;
   let casts = 0;
+  let again = 0;
   for (const envelope of batch) {
     if (envelope.kind === "cast") casts++;
+    // Not by their ids: those of watches are another count than those of calls.
+    else if (envelope.kind === "watch" || envelope.kind === "probe") again++;
     else if (waitsForAnswer(envelope)) {
       last = envelope.id;
       if (first === 0) first = last;
     }
   }
-  return `${first}-${last}-${casts}`;
+  return `${first}-${last}-${casts}-${again}`;
 }
 
 export class Outbox {
