@@ -19,7 +19,7 @@ import { Directory } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host } from "./host.ts";
-import type { LogSink } from "./log.ts";
+import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
@@ -78,6 +78,7 @@ export class Assembly {
   readonly #questions: Questions;
   readonly #deadlines: Deadlines;
   readonly #tracing: Tracing | undefined;
+  readonly #forwarder: LogForwarder;
   readonly #makers = new Map<string, HandleMaker>();
   #started = false;
   #closing: Promise<void> | undefined;
@@ -95,6 +96,8 @@ export class Assembly {
     this.types = new Types(node, this.#loader);
     const presence = membership && { presence: (peer: string) => membership.presence(peer) };
     this.directory = new Directory(ports.store, { revive: this.#revive, ...presence });
+    const send = (owner: string, lines: readonly LogLine[]) => this.peers.sendLog(owner, lines);
+    this.#forwarder = new LogForwarder({ node, clock, send });
     this.host = this.#newHost(counts);
     this.peers = this.#newPeers(codec, counts);
     const environment = this.#callEnvironment(counts);
@@ -110,7 +113,10 @@ export class Assembly {
     this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
-      if (event.kind === "left") this.peers.gone(event.record.node);
+      if (event.kind === "left") {
+        this.peers.gone(event.record.node);
+        this.#forwarder.forget(event.record.node);
+      }
       if (event.kind === "joined") this.peers.joined(event.record.node);
     });
   }
@@ -119,11 +125,13 @@ export class Assembly {
 
   #newHost(counts: Counts): Host {
     const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
+    const isGone = (owner: string) => membership?.presence(owner).kind === "departed";
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
     return new Host({
       node,
       clock,
       log,
+      forward: (owner, line) => isGone(owner) || this.#forwarder.add(owner, line),
       store: ports.store,
       directory: this.directory,
       revive: this.#revive,
@@ -137,9 +145,10 @@ export class Assembly {
   }
 
   #newPeers(codec: Codec, counts: Counts): Peers {
-    const { node, ports, sharesBlobs, membership } = this.#settings;
+    const { node, log, ports, sharesBlobs, membership } = this.#settings;
     return new Peers({
       node,
+      log,
       host: this.host,
       transport: ports.transport,
       codec,
@@ -311,6 +320,7 @@ export class Assembly {
     await this.drain();
     this.#recovery?.close();
     await this.host.close(STOP_TIMEOUT_MS);
+    this.#forwarder.close();
     this.topics.close();
     await membership?.leave();
     await this.peers.close();

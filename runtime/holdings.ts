@@ -69,6 +69,8 @@ export class Holdings {
   readonly #durables = new Map<Cell, Durables>();
   readonly #lost = new WeakSet<Cell>();
   readonly #owned = new Map<string, Set<Cell>>();
+  /** Nodes that spawned actors here, also of detached ones. */
+  readonly #owners = new WeakMap<Cell, string>();
   readonly #ties = new Map<Cell, () => void>();
   /** Addresses whose entries are being deleted (HL1). */
   readonly #releasing = new Set<string>();
@@ -104,6 +106,7 @@ export class Holdings {
   add(cell: Cell, request: SpawnRequest, holding: Holding | undefined): void {
     if (holding !== undefined) this.#hold(cell, holding);
     const { owner, detached = false, parent } = request;
+    if (owner !== undefined) this.#owners.set(cell, owner);
     if (owner !== undefined && owner !== this.#options.node && !detached) {
       const cells = this.#owned.get(owner) ?? new Set();
       this.#owned.set(owner, cells.add(cell));
@@ -127,6 +130,14 @@ export class Holdings {
     const reminders = new Reminders(keys, cell, clock);
     this.#durables.set(cell, { fence: keys.fence, state: stateOf(keys), reminders });
     reminders.start();
+  }
+
+  /** The other node that spawned an actor, or the ancestor here that it belongs to; undefined when that is this one. */
+  ownerOf(cell: Cell): string | undefined {
+    let eldest = cell;
+    while (eldest.parent !== undefined) eldest = eldest.parent;
+    const owner = this.#owners.get(eldest);
+    return owner === this.#options.node ? undefined : owner;
   }
 
   /** What outlives an actor. Throws InvalidOption for one without a name of its own, LeaseLost and ActorEnded for one that has ended. */

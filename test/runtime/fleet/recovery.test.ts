@@ -260,6 +260,7 @@ describe("when the owner is gone", () => {
       node: "b-1",
       clock: fleet.clock,
       log: () => {},
+      forward: () => {},
       store: fleet.store,
       revive: (address) => address,
       directory: new Directory(fleet.store, { presence: (node) => membership.presence(node) }),
