@@ -90,9 +90,11 @@ export class Peers implements PeerNode {
       lost: (peer, receipt) => this.at(peer).lost(readReceipt(receipt)),
       broken: () => {
         this.#isBroken = true;
+        this.host.log("warn", "the connection to the fleet's server is lost; it is being renewed");
       },
       restored: () => {
         this.#isBroken = false;
+        this.host.log("info", "the connection to the fleet's server is there again");
         this.#reconnected();
         for (const peer of this.#peers.values()) peer.restored();
       },
