@@ -258,6 +258,8 @@ export class Assembly {
   }
 
   spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
+    // Also for its own placer: a process can make what it spawns.
+    this.#settings.membership?.knows(type);
     const make = async () => this.handleOf(await this.#spawner.spawn(parent, type, options), type);
     return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
   }

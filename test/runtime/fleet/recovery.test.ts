@@ -282,6 +282,14 @@ describe("when the owner is gone", () => {
   });
 });
 
+test("what a process spawns it can make itself: its own name will do as the place", async () => {
+  await using fleet = openFleet();
+  const { driver, hosts } = await openHosts(fleet, "a");
+  const own = await driver.system.spawn(Parent, { node: "driver" });
+  expect(own[ADDRESS].node).toBe(driver.system.node);
+  expect(hosts.map(({ system }) => countOf(system))).toEqual([0]);
+});
+
 describe("when a host's lease is lost", () => {
   test("its named, recoverable and foreign actors end as failed with LeaseLost; its own go on; the others come back", async () => {
     await using fleet = openFleet();
