@@ -34,7 +34,7 @@ import { runTask } from "./tasks/run-task.ts";
 import { Tasks } from "./tasks/tasks.ts";
 import { Topics } from "./topics.ts";
 import { type Tracing, tracingFor } from "./trace.ts";
-import { Types } from "./types.ts";
+import { type TypeRequest, Types } from "./types.ts";
 
 /** `connect`'s options, complete. */
 export interface SystemSettings {
@@ -48,8 +48,8 @@ export interface SystemSettings {
   readonly ports: Ports;
   /** The promises in force on a fleet. */
   readonly facts?: FleetFacts;
-  /** What is known of another node. Default: what membership knows. */
-  readonly recordOf?: (node: string) => NodeRecord | undefined;
+  /** Who else is there, without a membership. */
+  readonly nodes?: () => readonly NodeRecord[];
   /** Whether the other nodes reach the same blobs. */
   readonly sharesBlobs?: boolean;
   /** Whether this process loads code that scripts bring: it runs with all of its rights. Default false. */
@@ -95,10 +95,10 @@ export class Assembly {
     this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
     this.types = new Types(node, this.#loader);
     const presence = membership && { presence: (peer: string) => membership.presence(peer) };
-    this.directory = new Directory(ports.store, { revive: this.#revive, ...presence });
+    this.directory = new Directory(ports.store, { values, ...presence });
     const send = (owner: string, lines: readonly LogLine[]) => this.peers.sendLog(owner, lines);
     this.#forwarder = new LogForwarder({ node, clock, send });
-    this.host = this.#newHost(counts);
+    this.host = this.#newHost(counts, values);
     this.peers = this.#newPeers(codec, counts);
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
@@ -116,6 +116,7 @@ export class Assembly {
       if (event.kind === "left") {
         this.peers.gone(event.record.node);
         this.#forwarder.forget(event.record.node);
+        this.#spawner.nodeLeft();
       }
       if (event.kind === "joined") this.peers.joined(event.record.node);
     });
@@ -123,7 +124,7 @@ export class Assembly {
 
   readonly #revive = (address: Address): AnyHandle => this.handleOf(address);
 
-  #newHost(counts: Counts): Host {
+  #newHost(counts: Counts, values: ValueCodec): Host {
     const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
     const isGone = (owner: string) => membership?.presence(owner).kind === "departed";
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
@@ -134,7 +135,7 @@ export class Assembly {
       forward: (owner, line) => isGone(owner) || this.#forwarder.add(owner, line),
       store: ports.store,
       directory: this.directory,
-      revive: this.#revive,
+      values,
       types: this.types,
       counts,
       tracing: this.#tracing,
@@ -157,6 +158,7 @@ export class Assembly {
       counts,
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
+      load: (request) => this.#load(request),
     });
   }
 
@@ -187,7 +189,7 @@ export class Assembly {
   }
 
   #newSpawner(): Spawner {
-    const { node, ports, membership, recordOf } = this.#settings;
+    const { node, ports, membership, nodes } = this.#settings;
     return new Spawner({
       node,
       host: this.host,
@@ -196,7 +198,7 @@ export class Assembly {
       shipper: new CodeShipper(ports.blobs, this.#loader),
       placer: ports.placer,
       questions: this.#questions,
-      recordOf: (peer) => recordOf?.(peer) ?? membership?.nodes().find((record) => record.node === peer),
+      nodes: () => membership?.nodes() ?? nodes?.() ?? [],
       stop: (address) => void this.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
     });
   }
@@ -276,6 +278,19 @@ export class Assembly {
     this.tasks.serve(type).catch((error: unknown) => {
       this.host.log("error", `tasks of ${type ?? "living actors"} are not taken here`, { error: String(error) });
     });
+  }
+
+  /** Takes tasks of a type whose code a script has brought. */
+  async #load(request: TypeRequest): Promise<void> {
+    const type = await this.types.find(request);
+    this.#settings.membership?.knows(type);
+    this.#serve(type.type);
+  }
+
+  /** As `register`, and sees to it that some node takes tasks of the type. */
+  async provide(type: ActorType): Promise<void> {
+    if (this.#settings.servesTasks === false) await this.#spawner.provide(type);
+    else this.register(type);
   }
 
   async stop(address: Address, timeoutMs: number): Promise<void> {

@@ -10,6 +10,7 @@ import type { Address } from "./address.ts";
 import type { ErrorData } from "./errors.ts";
 import type { LogLine } from "./log.ts";
 import type { TaskAttempt } from "./tasks/task.ts";
+import type { TypeRequest } from "./types.ts";
 
 /** What an error is while it travels. `cause` is what the actor's own code threw. */
 export interface WireError {
@@ -88,6 +89,8 @@ export type ReplyEnvelope =
 export type ControlEnvelope =
   | { readonly kind: "cancel"; readonly id: number; readonly reason: string }
   | { readonly kind: "credit"; readonly id: number; readonly count: number }
+  /** Have the code of a type ready, and take its tasks: for tasks of a type that no node has by itself. */
+  | { readonly kind: "load"; readonly id: number; readonly request: TypeRequest; readonly deadlineMs: number }
   | {
       readonly kind: "stop";
       readonly id: number;

@@ -51,7 +51,7 @@ export function readReceipt(receipt: string): Receipt {
 }
 
 const waitsForAnswer = ({ kind }: Envelope): boolean =>
-  kind === "call" || kind === "spawn" || kind === "stop" || kind === "watch";
+  kind === "call" || kind === "spawn" || kind === "load" || kind === "stop" || kind === "watch";
 
 function receiptOf(batch: readonly Envelope[]): string {
   let first = 0;

@@ -129,6 +129,7 @@ export class Peer implements Receiver, ReplyChannel {
         return undefined;
       case "call":
       case "spawn":
+      case "load":
       case "stop":
         this.fail(envelope.id, why);
         return undefined;

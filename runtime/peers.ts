@@ -17,6 +17,7 @@ import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import { readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode } from "./peer.ts";
 import type { Transport } from "./transport.ts";
+import type { TypeRequest } from "./types.ts";
 
 export interface PeersOptions {
   readonly node: string;
@@ -32,6 +33,8 @@ export interface PeersOptions {
   readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
+  /** Has a type ready here and takes its tasks. */
+  readonly load: (request: TypeRequest) => Promise<void>;
 }
 
 /** Departed nodes that are remembered: messages for others find out by themselves. */
@@ -64,6 +67,7 @@ export class Peers implements PeerNode {
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #log: LogSink;
   readonly #reconnected: () => void;
+  readonly #load: (request: TypeRequest) => Promise<void>;
   #lastWatch = 0;
   #isBroken = false;
 
@@ -78,6 +82,7 @@ export class Peers implements PeerNode {
     this.counts = options.counts;
     this.#log = options.log;
     this.#reconnected = options.reconnected;
+    this.#load = options.load;
   }
 
   get isBroken(): boolean {
@@ -128,6 +133,11 @@ export class Peers implements PeerNode {
       options: wire as unknown as Record<string, unknown>,
       deadlineMs,
     }));
+  }
+
+  /** Has `node` load a type's code and take its tasks. */
+  load(node: string, request: TypeRequest, deadlineMs: number, sink: ReplySink): Cancellable {
+    return this.#ask(node, sink, (id) => ({ kind: "load", id, request, deadlineMs }));
   }
 
   stop(to: Address, how: "stop" | "kill", timeoutMs: number, sink: ReplySink): Cancellable {
@@ -237,6 +247,8 @@ export class Peers implements PeerNode {
         return peer.takeCredit(envelope.id, envelope.count);
       case "spawn":
         return void this.#takeSpawn(peer, envelope);
+      case "load":
+        return void this.#takeLoad(peer, envelope.id, envelope.request, envelope.deadlineMs);
       case "stop":
         return void this.#takeStop(peer, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
       case "watch":
@@ -276,6 +288,15 @@ export class Peers implements PeerNode {
       reply.value(await this.host.spawn({ ...request, args }, undefined));
     } catch (error) {
       reply.fail(failureOf(error, `spawn of ${type}`));
+    }
+  }
+
+  async #takeLoad(peer: Peer, id: number, request: TypeRequest, deadlineMs: number): Promise<void> {
+    const reply = peer.question(id, deadlineMs);
+    try {
+      reply.value(await this.#load(request));
+    } catch (error) {
+      reply.fail(failureOf(error, `loading ${request.type}`));
     }
   }
 
