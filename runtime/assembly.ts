@@ -16,8 +16,7 @@ import { makeContext } from "./context.ts";
 import { Counts } from "./counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
-import type { ActorEnd, WireError } from "./envelope.ts";
-import { errorOf, failureOf } from "./failure.ts";
+import type { ActorEnd } from "./envelope.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host } from "./host.ts";
 import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
@@ -75,7 +74,6 @@ export class Assembly {
   readonly #system: ActorSystem;
   readonly #loader: CodeLoader;
   readonly #spawner: Spawner;
-  readonly #routes: Routes;
   readonly #recovery: Recovery | undefined;
   readonly #questions: Questions;
   readonly #deadlines: Deadlines;
@@ -102,7 +100,6 @@ export class Assembly {
     this.#forwarder = new LogForwarder({ node, clock, send });
     this.host = this.#newHost(counts, values);
     this.peers = this.#newPeers(codec, counts);
-    this.#routes = this.#newRoutes();
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
     this.dispatch = {
@@ -165,19 +162,15 @@ export class Assembly {
     });
   }
 
-  #newRoutes(): Routes {
-    const { node, membership } = this.#settings;
-    return new Routes({
+  #callEnvironment(counts: Counts): CallEnvironment {
+    const { node, clock, random, callTimeoutMs, membership } = this.#settings;
+    const routes = new Routes({
       node,
       host: this.host,
       peers: this.peers,
-      isStaying: (peer) => membership === undefined || membership.isStaying(peer),
+      isPresent: (peer) => membership === undefined || membership.isPresent(peer),
       resolve: (address) => this.directory.resolve(address),
     });
-  }
-
-  #callEnvironment(counts: Counts): CallEnvironment {
-    const { node, clock, random, callTimeoutMs } = this.#settings;
     let lastLink = 0;
     return {
       node,
@@ -188,7 +181,7 @@ export class Assembly {
       counts,
       tracing: this.#tracing,
       routes: {
-        find: (address) => this.#routes.find(address),
+        find: (address) => routes.find(address),
         deadLetter: (address, method, why) => this.host.deadLetter(address, method, why),
       },
       nextLink: () => ++lastLink,
@@ -301,45 +294,17 @@ export class Assembly {
   }
 
   async stop(address: Address, timeoutMs: number): Promise<void> {
-    const at = await this.#located(address);
-    if (at === undefined) return;
-    if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
+    if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
     // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
+    await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), 2 * timeoutMs);
   }
 
   async kill(address: Address): Promise<void> {
-    const at = await this.#located(address);
-    if (at === undefined) return;
-    if (at.node === this.#settings.node) return this.host.kill(at);
-    await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
-  }
-
-  /** Where an actor lives now; undefined when it is no more. Throws Unavailable while that is not known. */
-  async #located(address: Address): Promise<Address | undefined> {
-    const found = await this.#routes.locate(address);
-    if (!("code" in found)) return found;
-    if (found.code === "NoSuchActor") return undefined;
-    throw errorOf(found);
+    if (address.node === this.#settings.node) return this.host.kill(address);
+    await this.#questions.ask((sink) => this.peers.stop(address, "kill", 0, sink));
   }
 
   watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
-    if (address.key === undefined) return this.#watchAt(address, onEnd);
-    let isWanted = true;
-    let unwatch = () => {
-      isWanted = false;
-    };
-    const start = (at: Address | WireError) => {
-      if (!isWanted) return;
-      if ("code" in at) onEnd({ address, reason: "unknown", error: at });
-      else unwatch = this.#watchAt(at, onEnd);
-    };
-    const located = this.#routes.locate(address);
-    located.then(start, (error: unknown) => start(failureOf(error, "looking it up")));
-    return () => unwatch();
-  }
-
-  #watchAt(address: Address, onEnd: (end: ActorEnd) => void): () => void {
     return address.node === this.#settings.node ? this.host.watch(address, onEnd) : this.peers.watch(address, onEnd);
   }
 

@@ -11,7 +11,7 @@ import type { Cell } from "./cell/cell.ts";
 import type { Clock } from "./clock.ts";
 import type { ValueCodec } from "./codec.ts";
 import { type Claim, type Directory, isChosen, type NameEntry } from "./directory.ts";
-import type { ActorEnd, WireError } from "./envelope.ts";
+import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import { failure } from "./failure.ts";
 import { FencedKeys } from "./fenced-keys.ts";
@@ -72,8 +72,6 @@ export class Holdings {
   /** Nodes that spawned actors here, also of detached ones. */
   readonly #owners = new WeakMap<Cell, string>();
   readonly #ties = new Map<Cell, () => void>();
-  /** Ids of actors whose entries were left to other nodes. */
-  readonly #surrendered = new Set<string>();
   /** Addresses whose entries are being deleted (HL1). */
   readonly #releasing = new Set<string>();
   #closed = false;
@@ -160,15 +158,8 @@ export class Holdings {
 
   /** Leaves an actor's entry to whoever makes it next, and ends it here. */
   async surrender(cell: Cell): Promise<void> {
-    this.#surrendered.add(cell.address.id);
     this.#held.delete(cell);
     await cell.stop(STOP_TIMEOUT_MS);
-  }
-
-  /** Why a message is not taken: its actor is gone, or only lives elsewhere from now on, which its caller finds out soon. */
-  refusal({ id }: Address, why: WireError): WireError {
-    if (why.code !== "NoSuchActor" || !this.#surrendered.has(id)) return why;
-    return failure("Unavailable", "the actor is being moved to another node", { address: why.data.address });
   }
 
   /** Ends an actor whose hold on its name turned out to be void (HL2). */

@@ -93,11 +93,6 @@ export class Membership {
     return this.presence(node).kind === "present";
   }
 
-  /** Whether another node is there and not draining. */
-  isStaying(node: string): boolean {
-    return this.#roll.find(node)?.draining === false;
-  }
-
   presence(node: string): Presence {
     if (node !== this.node) return this.#roll.presence(node);
     return this.isValid ? { kind: "present" } : { kind: "missing", sinceMs: this.#lostMs };

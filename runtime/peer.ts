@@ -167,7 +167,7 @@ export class Peer implements Receiver, ReplyChannel {
     deadlines.add(reply);
     const cell = host.find(to);
     const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
-    if (why !== undefined) reply.fail(host.holdings.refusal(to, why));
+    if (why !== undefined) reply.fail(why);
   }
 
   answer(reply: ReplyEnvelope): void {

@@ -58,12 +58,6 @@ export class Roll {
     return [...this.#byNode.values()].filter((seat) => seat.missingSinceMs === undefined).map((seat) => seat.record);
   }
 
-  /** The record of a node that is there. */
-  find(node: string): NodeRecord | undefined {
-    const seat = this.#byNode.get(node);
-    return seat?.missingSinceMs === undefined ? seat?.record : undefined;
-  }
-
   presence(node: string): Presence {
     const seat = this.#byNode.get(node);
     if (seat !== undefined) {

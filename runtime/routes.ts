@@ -1,8 +1,7 @@
 // Where a message for an address goes: a cell here, another node, or, when neither has the actor any more, wherever it was moved to.
 // It moves nobody (recovery.ts) and keeps no names (directory.ts).
 //
-// RT1  An address without an entry (`key`) means one place for ever. One with an entry is looked up again once its place has gone, and
-//      for each message while its place is leaving.
+// RT1  An address without an entry (`key`) means one place for ever. One with an entry is looked up again once its place has gone.
 // RT2  Messages that come while an entry is looked up wait in order, and go on in order.
 // RT3  What was found is remembered, so only the first message after a move pays for it.
 
@@ -22,8 +21,7 @@ export interface RoutesOptions {
   readonly node: string;
   readonly host: Host;
   readonly peers: Peers;
-  /** Whether a node is there and means to stay. */
-  readonly isStaying: (node: string) => boolean;
+  readonly isPresent: (node: string) => boolean;
   /** Where the actor lives now, or what its callers are told. */
   readonly resolve: (address: Address) => Promise<Address | WireError>;
 }
@@ -42,24 +40,10 @@ export class Routes {
   find(address: Address): Receiver | undefined {
     const { key } = address;
     if (key === undefined) return this.#at(address);
-    const lookup = this.#lookups.get(key);
-    if (lookup !== undefined) return lookup;
     const known = this.#moved.get(key) ?? address;
-    const found = this.#isSettled(known) ? this.#at(known) : undefined;
-    if (found === undefined) return this.#lookUp(key, known);
-    return known === address ? found : new Detour(found, known);
-  }
-
-  #isSettled({ node }: Address): boolean {
-    return node === this.#options.node || this.#options.isStaying(node);
-  }
-
-  /** Where the actor lives now, for what is no message to it; or why nobody can tell. */
-  async locate(address: Address): Promise<Address | WireError> {
-    const known = (address.key !== undefined && this.#moved.get(address.key)) || address;
-    const { node, host } = this.#options;
-    const isThere = known.node === node ? host.find(known) !== undefined : this.#isSettled(known);
-    return known.key === undefined || isThere ? known : this.#options.resolve(known);
+    const found = this.#lookups.get(key) ?? this.#at(known);
+    if (found !== undefined && (known.node === this.#options.node || this.#options.isPresent(known.node))) return found;
+    return this.#lookUp(key, known);
   }
 
   #at(address: Address): Receiver | undefined {
@@ -97,23 +81,6 @@ export class Routes {
   #refuse(message: Message, to: Address, why: WireError): void {
     if (message.sink !== undefined) message.sink.fail(why);
     else this.#options.host.deadLetter(to, message.method, why);
-  }
-}
-
-/** Takes messages for an old address and hands them on with the one where their actor was found. */
-class Detour implements Receiver {
-  readonly copies: boolean;
-  readonly #found: Receiver;
-  readonly #address: Address;
-
-  constructor(found: Receiver, address: Address) {
-    this.copies = found.copies;
-    this.#found = found;
-    this.#address = address;
-  }
-
-  receive(message: Message): WireError | undefined {
-    return this.#found.receive(message, this.#address);
   }
 }
 
