@@ -20,7 +20,7 @@ import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host } from "./host.ts";
-import type { LogSink } from "./log.ts";
+import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
@@ -80,6 +80,7 @@ export class Assembly {
   readonly #routes: Routes;
   readonly #deadlines: Deadlines;
   readonly #tracing: Tracing | undefined;
+  readonly #forwarder: LogForwarder;
   readonly #makers = new Map<string, HandleMaker>();
   #started = false;
   #closing: Promise<void> | undefined;
@@ -97,6 +98,8 @@ export class Assembly {
     this.types = new Types(node, this.#loader);
     const presence = membership && { presence: (peer: string) => membership.presence(peer) };
     this.directory = new Directory(ports.store, { values, ...presence });
+    const send = (owner: string, lines: readonly LogLine[]) => this.peers.sendLog(owner, lines);
+    this.#forwarder = new LogForwarder({ node, clock, send });
     this.host = this.#newHost(counts, values);
     this.peers = this.#newPeers(codec, counts);
     this.#routes = this.#newRoutes();
@@ -115,6 +118,7 @@ export class Assembly {
     membership?.on((event) => {
       if (event.kind === "left") {
         this.peers.gone(event.record.node);
+        this.#forwarder.forget(event.record.node);
         this.#spawner.nodeLeft();
       }
       if (event.kind === "joined") this.peers.joined(event.record.node);
@@ -126,11 +130,13 @@ export class Assembly {
 
   #newHost(counts: Counts, values: ValueCodec): Host {
     const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
+    const isGone = (owner: string) => membership?.presence(owner).kind === "departed";
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
     return new Host({
       node,
       clock,
       log,
+      forward: (owner, line) => isGone(owner) || this.#forwarder.add(owner, line),
       store: ports.store,
       directory: this.directory,
       values,
@@ -144,9 +150,10 @@ export class Assembly {
   }
 
   #newPeers(codec: Codec, counts: Counts): Peers {
-    const { node, ports, sharesBlobs, membership } = this.#settings;
+    const { node, log, ports, sharesBlobs, membership } = this.#settings;
     return new Peers({
       node,
+      log,
       host: this.host,
       transport: ports.transport,
       codec,
@@ -263,6 +270,8 @@ export class Assembly {
   }
 
   spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
+    // Also for its own placer: a process can make what it spawns.
+    this.#settings.membership?.knows(type);
     const make = async () => this.handleOf(await this.#spawner.spawn(parent, type, options), type);
     return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
   }
@@ -351,6 +360,7 @@ export class Assembly {
     await this.drain();
     this.#recovery?.close();
     await this.host.close(STOP_TIMEOUT_MS);
+    this.#forwarder.close();
     this.topics.close();
     await membership?.leave();
     await this.peers.close();

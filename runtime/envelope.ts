@@ -8,6 +8,7 @@
 
 import type { Address } from "./address.ts";
 import type { ErrorData } from "./errors.ts";
+import type { LogLine } from "./log.ts";
 import type { TaskAttempt } from "./tasks/task.ts";
 import type { TypeRequest } from "./types.ts";
 
@@ -100,6 +101,8 @@ export type ControlEnvelope =
   | { readonly kind: "watch"; readonly id: number; readonly to: Address }
   | { readonly kind: "unwatch"; readonly id: number; readonly to: Address }
   | { readonly kind: "signal"; readonly id: number; readonly end: ActorEnd }
+  /** What actors here log whose owner the other node is. */
+  | { readonly kind: "log"; readonly id: number; readonly lines: readonly LogLine[] }
   /** Frames may have been lost: which of these do you still work on? Answered by `forgotten` with those it does not. */
   | { readonly kind: "probe"; readonly id: number; readonly ids: readonly number[] }
   | { readonly kind: "forgotten"; readonly id: number; readonly ids: readonly number[] }

@@ -71,6 +71,8 @@ export class Holdings {
   readonly #durables = new Map<Cell, Durables>();
   readonly #lost = new WeakSet<Cell>();
   readonly #owned = new Map<string, Set<Cell>>();
+  /** Nodes that spawned actors here, also of detached ones. */
+  readonly #owners = new WeakMap<Cell, string>();
   readonly #ties = new Map<Cell, () => void>();
   /** Actors that live on elsewhere, or will: id → entry. Whoever still looks for them here is told so. */
   readonly #left = new Map<string, string>();
@@ -108,6 +110,7 @@ export class Holdings {
   add(cell: Cell, request: SpawnRequest, holding: Holding | undefined): void {
     if (holding !== undefined) this.#hold(cell, holding);
     const { owner, detached = false, parent } = request;
+    if (owner !== undefined) this.#owners.set(cell, owner);
     if (owner !== undefined && owner !== this.#options.node && !detached) {
       const cells = this.#owned.get(owner) ?? new Set();
       this.#owned.set(owner, cells.add(cell));
@@ -131,6 +134,14 @@ export class Holdings {
     const reminders = new Reminders(keys, cell, clock);
     this.#durables.set(cell, { fence: keys.fence, state: stateOf(keys), reminders });
     reminders.start();
+  }
+
+  /** The other node that spawned an actor, or the ancestor here that it belongs to; undefined when that is this one. */
+  ownerOf(cell: Cell): string | undefined {
+    let eldest = cell;
+    while (eldest.parent !== undefined) eldest = eldest.parent;
+    const owner = this.#owners.get(eldest);
+    return owner === this.#options.node ? undefined : owner;
   }
 
   /** What outlives an actor. Throws InvalidOption for one without a name of its own, LeaseLost and ActorEnded for one that has ended. */

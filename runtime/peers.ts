@@ -14,6 +14,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
+import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import { readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode } from "./peer.ts";
 import type { Transport } from "./transport.ts";
@@ -29,6 +30,8 @@ export interface PeersOptions {
   /** Blobs that all nodes share, for frames too large to send. */
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
+  /** Takes what this process's actors on other nodes log. */
+  readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
   /** Has a type ready here and takes its tasks. */
@@ -70,6 +73,7 @@ export class Peers implements PeerNode {
   readonly #watched = new Map<Peer, Watched>();
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
+  readonly #log: LogSink;
   readonly #reconnected: () => void;
   readonly #load: (request: TypeRequest) => Promise<void>;
   readonly #moved: PeersOptions["moved"];
@@ -89,6 +93,7 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
+    this.#log = options.log;
     this.#reconnected = options.reconnected;
     this.#load = options.load;
     this.#moved = options.moved;
@@ -109,9 +114,11 @@ export class Peers implements PeerNode {
       },
       broken: () => {
         this.#isBroken = true;
+        this.host.log("warn", "the connection to the fleet's server is lost; it is being renewed");
       },
       restored: () => {
         this.#isBroken = false;
+        this.host.log("info", "the connection to the fleet's server is there again");
         this.#reconnected();
         for (const peer of this.#peers.values()) peer.restored();
         this.#watchAgain();
@@ -189,6 +196,13 @@ export class Peers implements PeerNode {
     const id = peer.expect(sink);
     peer.post(make(id));
     return { cancel: () => peer.forget(id) };
+  }
+
+  /** Hands log lines to a node; false while it cannot be reached: they are not worth keeping. */
+  sendLog(node: string, lines: readonly LogLine[]): boolean {
+    const peer = this.#isBroken ? undefined : this.find(node);
+    peer?.post({ kind: "log", id: 0, lines });
+    return peer !== undefined;
   }
 
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
@@ -296,6 +310,9 @@ export class Peers implements PeerNode {
         this.#watches.delete(envelope.id);
         return watch.onEnd(envelope.end);
       }
+      case "log":
+        if (receiveLogLines(peer.node, envelope.lines, this.#log) === 0) return;
+        throw new TypeError("what should be log lines is none");
       case "reconnected":
         return peer.reconnected();
       case "probe":
