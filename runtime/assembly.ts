@@ -17,14 +17,14 @@ import { Counts } from "./counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
+import { runtimeError } from "./errors.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host, type SpawnRequest } from "./host.ts";
-import type { LogSink } from "./log.ts";
+import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
-import { processError } from "./processes/errors.ts";
 import { ProcessPool, type ProcessSettings } from "./processes/process-pool.ts";
 import type { Random } from "./random.ts";
 import { Recovery } from "./recovery.ts";
@@ -81,8 +81,10 @@ export class Assembly {
   readonly #recovery: Recovery | undefined;
   readonly #processes: ProcessPool | undefined;
   readonly #questions: Questions;
+  readonly #routes: Routes;
   readonly #deadlines: Deadlines;
   readonly #tracing: Tracing | undefined;
+  readonly #forwarder: LogForwarder;
   readonly #makers = new Map<string, HandleMaker>();
   #started = false;
   #closing: Promise<void> | undefined;
@@ -92,7 +94,7 @@ export class Assembly {
     this.#settings = settings;
     this.#system = system;
     const counts = new Counts();
-    const codec = new Codec();
+    const codec = new Codec((run) => clock.soon(run));
     const values = codec.values(this.#revive);
     this.#tracing = tracingFor(node, settings.tracing);
     this.#deadlines = new Deadlines(clock);
@@ -100,8 +102,11 @@ export class Assembly {
     this.types = new Types(node, this.#loader);
     const presence = membership && { presence: (peer: string) => membership.presence(peer) };
     this.directory = new Directory(ports.store, { values, ...presence });
+    const send = (owner: string, lines: readonly LogLine[]) => this.peers.sendLog(owner, lines);
+    this.#forwarder = new LogForwarder({ node, clock, send });
     this.host = this.#newHost(counts, values);
     this.peers = this.#newPeers(codec, counts);
+    this.#routes = this.#newRoutes();
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
     this.dispatch = {
@@ -118,9 +123,11 @@ export class Assembly {
     membership?.on((event) => {
       if (event.kind === "left") {
         this.peers.gone(event.record.node);
+        this.#forwarder.forget(event.record.node);
         this.#spawner.nodeLeft();
       }
       if (event.kind === "joined") this.peers.joined(event.record.node);
+      if (event.kind === "rejoined") this.peers.rejoined();
     });
   }
 
@@ -128,11 +135,15 @@ export class Assembly {
 
   #newHost(counts: Counts, values: ValueCodec): Host {
     const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
+    // Gone, or told over the pipe between a process and its node.
+    const isNotTold = (owner: string) =>
+      owner === membership?.record.parent || membership?.presence(owner).kind === "departed";
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
     return new Host({
       node,
       clock,
       log,
+      forward: (owner, line) => isNotTold(owner) || this.#forwarder.add(owner, line),
       store: ports.store,
       directory: this.directory,
       values,
@@ -146,9 +157,10 @@ export class Assembly {
   }
 
   #newPeers(codec: Codec, counts: Counts): Peers {
-    const { node, ports, sharesBlobs, membership } = this.#settings;
+    const { node, log, ports, sharesBlobs, membership } = this.#settings;
     return new Peers({
       node,
+      log,
       host: this.host,
       transport: ports.transport,
       codec,
@@ -159,18 +171,24 @@ export class Assembly {
       reconnected: () => membership?.reconnected(),
       spawn: (request) => this.#spawner.make(request),
       load: (request) => this.#load(request),
+      isDeparted: (peer) => membership?.presence(peer).kind === "departed",
+      moved: (key, from, actor) => this.#routes.left(key, from, actor),
     });
   }
 
-  #callEnvironment(counts: Counts): CallEnvironment {
-    const { node, clock, random, callTimeoutMs, membership } = this.#settings;
-    const routes = new Routes({
+  #newRoutes(): Routes {
+    const { node, membership } = this.#settings;
+    return new Routes({
       node,
       host: this.host,
       peers: this.peers,
       isPresent: (peer) => membership === undefined || membership.isPresent(peer),
       resolve: (address) => this.directory.resolve(address),
     });
+  }
+
+  #callEnvironment(counts: Counts): CallEnvironment {
+    const { node, clock, random, callTimeoutMs } = this.#settings;
     let lastLink = 0;
     return {
       node,
@@ -181,7 +199,7 @@ export class Assembly {
       counts,
       tracing: this.#tracing,
       routes: {
-        find: (address) => routes.find(address),
+        find: (address) => this.#routes.find(address),
         deadLetter: (address, method, why) => this.host.deadLetter(address, method, why),
       },
       nextLink: () => ++lastLink,
@@ -192,9 +210,8 @@ export class Assembly {
     const { node, ports, membership, nodes } = this.#settings;
     return new Spawner({
       node,
-      owner: membership?.record.parent ?? node,
-      apart: (request) => this.#spawnApart(request),
-      meet: async (peer) => membership?.meet(peer),
+      membership,
+      processes: () => this.#processes,
       host: this.host,
       peers: this.peers,
       types: this.types,
@@ -208,29 +225,10 @@ export class Assembly {
 
   #newProcesses(membership: Membership): ProcessPool | undefined {
     const { node, clock, random, log, processes } = this.#settings;
-    return (
-      processes &&
-      new ProcessPool({
-        ...processes,
-        node,
-        clock,
-        random,
-        log,
-        tell: this.host.log.bind(this.host),
-        moduleOf: (request) => this.types.moduleOf(request),
-        spawnAt: async (peer, request) => this.#spawner.spawnAt(peer, request),
-        bury: (peer) => membership.bury(peer),
-      })
-    );
-  }
-
-  async #spawnApart(request: SpawnRequest): Promise<Address> {
-    // A process that was asked for another has one beside it.
-    const parent = this.#settings.membership?.record.parent;
-    if (parent !== undefined) return this.#spawner.spawnAt(parent, request);
-    if (this.#processes !== undefined) return this.#processes.spawn(request);
-    const message = `${request.type} shall live in a process of its own, which is a member of a fleet, and this system is alone`;
-    throw processError("ProcessNeedsFleet", message, { data: { type: request.type } });
+    if (processes === undefined) return undefined;
+    const spawnAt = async (peer: string, request: SpawnRequest) => this.#spawner.spawnAt(peer, request);
+    const { types } = this;
+    return new ProcessPool({ ...processes, node, clock, random, log, types, membership, spawnAt });
   }
 
   #newRecovery(membership: Membership): Recovery {
@@ -290,6 +288,8 @@ export class Assembly {
   }
 
   spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
+    // Also for its own placer: a process can make what it spawns.
+    this.#settings.membership?.knows(type);
     const make = async () => this.handleOf(await this.#spawner.spawn(parent, type, options), type);
     return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
   }
@@ -321,18 +321,31 @@ export class Assembly {
     else this.register(type);
   }
 
-  async stop(address: Address, timeoutMs: number): Promise<void> {
+  /** Where an actor to be ended is; undefined when it is no more. Throws Unavailable while that is not known. */
+  async #placeOf(address: Address): Promise<Address | undefined> {
+    if (address.key === undefined || this.host.find(address) !== undefined) return address;
+    const located = await this.directory.locate(address.key);
+    if (located.kind === "unsettled") throw runtimeError("Unavailable", `it cannot be ended now: ${located.why}`);
+    return located.kind === "at" ? located.address : undefined;
+  }
+
+  async stop(handle: Address, timeoutMs: number): Promise<void> {
+    const address = await this.#placeOf(handle);
+    if (address === undefined) return;
     if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
     // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
     await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), 2 * timeoutMs);
   }
 
-  async kill(address: Address): Promise<void> {
+  async kill(handle: Address): Promise<void> {
+    const address = await this.#placeOf(handle);
+    if (address === undefined) return;
     if (address.node === this.#settings.node) return this.host.kill(address);
     await this.#questions.ask((sink) => this.peers.stop(address, "kill", 0, sink));
   }
 
-  watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
+  watch(handle: Address, onEnd: (end: ActorEnd) => void): () => void {
+    const address = this.#routes.known(handle);
     return address.node === this.#settings.node ? this.host.watch(address, onEnd) : this.peers.watch(address, onEnd);
   }
 
@@ -367,6 +380,7 @@ export class Assembly {
     await this.drain();
     this.#recovery?.close();
     await Promise.all([this.#processes?.close(), this.host.close(STOP_TIMEOUT_MS)]);
+    this.#forwarder.close();
     this.topics.close();
     await membership?.leave();
     await this.peers.close();

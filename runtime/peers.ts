@@ -7,12 +7,14 @@
 import type { Address } from "./address.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Cancellable, ReplySink } from "./cell/message.ts";
+import type { Timer } from "./clock.ts";
 import { type Codec, type Frame, fromWire, type ReviveHandle, toWire } from "./codec.ts";
 import type { Counts } from "./counts.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
+import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import { readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode } from "./peer.ts";
 import type { Transport } from "./transport.ts";
@@ -28,16 +30,25 @@ export interface PeersOptions {
   /** Blobs that all nodes share, for frames too large to send. */
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
+  /** Takes what this process's actors on other nodes log. */
+  readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
   /** Makes the actor that a node asks for. */
   readonly spawn: (request: SpawnRequest) => Address | Promise<Address>;
   /** Has a type ready here and takes its tasks. */
   readonly load: (request: TypeRequest) => Promise<void>;
+  /** Whether a node is known to be no more. */
+  readonly isDeparted: (node: string) => boolean;
+  /** Told when a node has given up an actor of its own, which has an entry. */
+  readonly moved: (key: string, node: string, actor: string) => void;
 }
 
 /** Departed nodes that are remembered: messages for others find out by themselves. */
 const DEPARTED_MAX = 10_000;
+
+/** Between two tries of what must be heard. */
+const AGAIN_MS = 250;
 
 /** A peer's watch of an actor here: how to take it back. */
 type Watched = Map<number, () => void>;
@@ -64,10 +75,16 @@ export class Peers implements PeerNode {
   readonly #watched = new Map<Peer, Watched>();
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
+  readonly #log: LogSink;
   readonly #reconnected: () => void;
   readonly #spawn: PeersOptions["spawn"];
   readonly #load: (request: TypeRequest) => Promise<void>;
+  readonly #moved: PeersOptions["moved"];
+  readonly #isDeparted: (node: string) => boolean;
+  readonly #asking = new Map<string, Timer>();
   #lastWatch = 0;
+  /** The highest id that any peer given up had used (PE3). */
+  #lastId = 0;
   #isBroken = false;
 
   constructor(options: PeersOptions) {
@@ -79,9 +96,12 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
+    this.#log = options.log;
     this.#reconnected = options.reconnected;
     this.#spawn = options.spawn;
     this.#load = options.load;
+    this.#moved = options.moved;
+    this.#isDeparted = options.isDeparted;
   }
 
   get isBroken(): boolean {
@@ -91,16 +111,50 @@ export class Peers implements PeerNode {
   listen(): Promise<void> {
     return this.transport.listen({
       frame: (from, frame) => this.#receive(this.at(from), frame),
-      lost: (peer, receipt) => this.at(peer).lost(readReceipt(receipt)),
+      lost: (peer, receipt) => {
+        const lost = readReceipt(receipt);
+        this.at(peer).lost(lost);
+        if (lost.again > 0) this.#askAgain(peer);
+      },
       broken: () => {
         this.#isBroken = true;
+        this.host.log("warn", "the connection to the fleet's server is lost; it is being renewed");
       },
       restored: () => {
         this.#isBroken = false;
+        this.host.log("info", "the connection to the fleet's server is there again");
         this.#reconnected();
         for (const peer of this.#peers.values()) peer.restored();
+        this.#watchAgain();
       },
     });
+  }
+
+  /** The others may have given this node up meanwhile, and with it all that they did for it and told it (PE5). */
+  rejoined(): void {
+    for (const peer of this.#peers.values()) peer.probe();
+    this.#watchAgain();
+  }
+
+  /** A watch, or the word that it waits for, may be lost. */
+  #watchAgain(of?: Peer): void {
+    for (const [id, { peer, to }] of this.#watches)
+      if (of === undefined || of === peer) peer.post({ kind: "watch", id, to });
+  }
+
+  /** What must be heard and found nobody: the node may not be back yet after a loss of the server, or it is dead. */
+  #askAgain(node: string): void {
+    if (this.#asking.has(node)) return;
+    this.#asking.set(
+      node,
+      this.host.clock.schedule(AGAIN_MS, () => {
+        this.#asking.delete(node);
+        if (this.#isDeparted(node)) return this.gone(node);
+        const peer = this.#peers.get(node);
+        peer?.probe();
+        if (peer !== undefined) this.#watchAgain(peer);
+      }),
+    );
   }
 
   /** The way to a node; undefined when it is known to have departed. */
@@ -112,7 +166,7 @@ export class Peers implements PeerNode {
   at(node: string): Peer {
     let peer = this.#peers.get(node);
     if (peer === undefined) {
-      peer = new Peer(node, this);
+      peer = new Peer(node, this, this.#lastId);
       this.#peers.set(node, peer);
     }
     return peer;
@@ -146,6 +200,13 @@ export class Peers implements PeerNode {
     const id = peer.expect(sink);
     peer.post(make(id));
     return { cancel: () => peer.forget(id) };
+  }
+
+  /** Hands log lines to a node; false while it cannot be reached: they are not worth keeping. */
+  sendLog(node: string, lines: readonly LogLine[]): boolean {
+    const peer = this.#isBroken ? undefined : this.find(node);
+    peer?.post({ kind: "log", id: 0, lines });
+    return peer !== undefined;
   }
 
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
@@ -253,12 +314,17 @@ export class Peers implements PeerNode {
         this.#watches.delete(envelope.id);
         return watch.onEnd(envelope.end);
       }
+      case "log":
+        if (receiveLogLines(peer.node, envelope.lines, this.#log) === 0) return;
+        throw new TypeError("what should be log lines is none");
       case "reconnected":
-        return peer.probe();
+        return peer.reconnected();
       case "probe":
         return peer.post({ kind: "forgotten", id: 0, ids: peer.unknown(envelope.ids) });
       case "forgotten":
         return peer.takeForgotten(envelope.ids);
+      case "moved":
+        return this.#moved(envelope.key, peer.node, envelope.actor);
       case "stamp":
         return;
       default:
@@ -305,6 +371,7 @@ export class Peers implements PeerNode {
       this.#watched.set(peer, watched);
     }
     const all = watched;
+    all.get(id)?.();
     const unwatch = this.host.watch(to, (end) => {
       all.delete(id);
       peer.post({ kind: "signal", id, end });
@@ -321,6 +388,7 @@ export class Peers implements PeerNode {
     this.#departed.add(node);
     if (peer === undefined) return;
     this.#peers.delete(node);
+    this.#lastId = Math.max(this.#lastId, peer.lastId);
     peer.gone();
     for (const unwatch of this.#watched.get(peer)?.values() ?? []) unwatch();
     this.#watched.delete(peer);
@@ -334,6 +402,7 @@ export class Peers implements PeerNode {
   }
 
   async close(): Promise<void> {
+    for (const timer of this.#asking.values()) timer.cancel();
     for (const peer of this.#peers.values()) peer.flush();
     await this.transport.close();
     for (const peer of this.#peers.values()) peer.close();

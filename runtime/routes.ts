@@ -3,6 +3,7 @@
 //
 // RT1  An address without an entry (`key`) means one place for ever. One with an entry is looked up again once its place has gone.
 // RT2  Messages that come while an entry is looked up wait in order, and go on in order.
+//      That a place has gone is known from membership, or told by the node itself when it lives on without the actor (`left`).
 // RT3  What was found is remembered, so only the first message after a move pays for it.
 
 import { type Address, formatAddress } from "./address.ts";
@@ -31,6 +32,8 @@ export class Routes {
   /** Entry → where its actor was found. */
   readonly #moved = new Map<string, Address>();
   readonly #lookups = new Map<string, Lookup>();
+  /** Entry → where its actor is no more. */
+  readonly #left = new Map<string, string>();
 
   constructor(options: RoutesOptions) {
     this.#options = options;
@@ -40,10 +43,31 @@ export class Routes {
   find(address: Address): Receiver | undefined {
     const { key } = address;
     if (key === undefined) return this.#at(address);
+    const lookup = this.#lookups.get(key);
+    if (lookup !== undefined) return lookup;
     const known = this.#moved.get(key) ?? address;
-    const found = this.#lookups.get(key) ?? this.#at(known);
-    if (found !== undefined && (known.node === this.#options.node || this.#options.isPresent(known.node))) return found;
-    return this.#lookUp(key, known);
+    if (this.#left.size > 0 && this.#takeLeft(key, known)) return this.#lookUp(key, known);
+    const found = this.#at(known);
+    const isThere = known.node === this.#options.node || this.#options.isPresent(known.node);
+    if (found === undefined || !isThere) return this.#lookUp(key, known);
+    return known === address ? found : new Redirect(found, known);
+  }
+
+  /** Where an address was last found to lead. */
+  known(address: Address): Address {
+    return (address.key !== undefined && this.#moved.get(address.key)) || address;
+  }
+
+  /** A node says that it has this actor no more: the next message for it is looked up. */
+  left(key: string, node: string, actor: string): void {
+    if (this.#left.size >= MOVES_MAX) this.#left.clear();
+    this.#left.set(key, `${node}/${actor}`);
+  }
+
+  /** Whether that is news: where the actor was found since, it may well be. */
+  #takeLeft(key: string, { node, id }: Address): boolean {
+    const left = this.#left.get(key);
+    return left !== undefined && this.#left.delete(key) && left === `${node}/${id}`;
   }
 
   #at(address: Address): Receiver | undefined {
@@ -81,6 +105,23 @@ export class Routes {
   #refuse(message: Message, to: Address, why: WireError): void {
     if (message.sink !== undefined) message.sink.fail(why);
     else this.#options.host.deadLetter(to, message.method, why);
+  }
+}
+
+/** Takes messages for an actor where it lives now: the handles that it is called by still say where it was. */
+class Redirect implements Receiver {
+  readonly copies: boolean;
+  readonly #receiver: Receiver;
+  readonly #to: Address;
+
+  constructor(receiver: Receiver, to: Address) {
+    this.copies = receiver.copies;
+    this.#receiver = receiver;
+    this.#to = to;
+  }
+
+  receive(message: Message): WireError | undefined {
+    return this.#receiver.receive(message, this.#to);
   }
 }
 

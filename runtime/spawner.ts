@@ -9,16 +9,22 @@ import type { CodeShipper } from "./code/code-shipper.ts";
 import { copyArgs } from "./copy.ts";
 import { runtimeError } from "./errors.ts";
 import type { Host, SpawnRequest } from "./host.ts";
+import type { Membership } from "./membership.ts";
 import { spawnSettings } from "./options.ts";
 import type { Peers } from "./peers.ts";
 import { type Decision, type NodeRecord, type Placer, unplaceable } from "./placer.ts";
+import { processError } from "./processes/errors.ts";
+import type { ProcessPool } from "./processes/process-pool.ts";
 import { isThenable } from "./thenable.ts";
 import type { Types } from "./types.ts";
 
+/** One for all actors made without any: each of 100,000 idle ones would keep an empty list. */
+const NO_ARGS: readonly unknown[] = [];
+
 export interface SpawnerOptions {
   readonly node: string;
-  /** Who owns what is spawned here and belongs to no actor: this node, or the one that this process belongs to. */
-  readonly owner: string;
+  /** Absent in a process that is alone. */
+  readonly membership: Membership | undefined;
   readonly host: Host;
   readonly peers: Peers;
   readonly types: Types;
@@ -27,10 +33,8 @@ export interface SpawnerOptions {
   readonly questions: Questions;
   /** Who is there; empty in a process that is alone. */
   readonly nodes: () => readonly NodeRecord[];
-  /** Makes an actor in a process of its own. */
-  readonly apart: (request: SpawnRequest) => Promise<Address>;
-  /** Resolves once a node that was just named is known here. */
-  readonly meet: (node: string) => Promise<void>;
+  /** The processes of this node; undefined where it can have none. */
+  readonly processes: () => ProcessPool | undefined;
   /** Ends an actor on another node in order; nobody waits for it. */
   readonly stop: (address: Address) => void;
 }
@@ -57,7 +61,7 @@ export class Spawner {
     if (isHere && !this.#isApart(request)) return this.#options.host.spawn(request, parent);
     const code = isHere ? undefined : await this.#codeFor(type, decision.node);
     const address = await this.spawnAt(decision.node, code === undefined ? request : { ...request, code });
-    if (address.node !== decision.node) await this.#options.meet(address.node);
+    if (address.node !== decision.node) await this.#options.membership?.meet(address.node);
     if (parent !== undefined && request.detached !== true) this.#tie(parent, address);
     return address;
   }
@@ -77,7 +81,18 @@ export class Spawner {
 
   /** Makes an actor that was decided to be here: in this process, or in one of its own. */
   make(request: SpawnRequest): Address | Promise<Address> {
-    return this.#isApart(request) ? this.#options.apart(request) : this.#options.host.spawn(request, undefined);
+    return this.#isApart(request) ? this.#makeApart(request) : this.#options.host.spawn(request, undefined);
+  }
+
+  async #makeApart(request: SpawnRequest): Promise<Address> {
+    const { membership, processes } = this.#options;
+    // A process that is asked for another has one beside it.
+    const parent = membership?.record.parent;
+    if (parent !== undefined) return this.spawnAt(parent, request);
+    const own = processes();
+    if (own !== undefined) return own.spawn(request);
+    const message = `${request.type} shall live in a process of its own, which is a member of a fleet, and this system is alone`;
+    throw processError("ProcessNeedsFleet", message, { data: { type: request.type } });
   }
 
   /** A child on another node ends with the life that spawned it, as one here does; its own host sees to it when this node dies. */
@@ -146,13 +161,15 @@ export class Spawner {
     const code = this.#options.types.register(type);
     const { name, namespace, getIfExists, detached } = options ?? {};
     // Kept for restarts, so from now on nobody else's: what the spawner does to its own must not show in a later life.
-    const args = settings.copy ? copyArgs([...(options?.args ?? [])]) : (options?.args ?? []);
+    const given = options?.args ?? NO_ARGS;
+    const args = settings.copy && given.length > 0 ? copyArgs([...given]) : given;
     return {
       type: type.type,
       version: type.version,
       args,
       settings,
-      owner: this.#options.owner,
+      // What is spawned in the process of one actor and belongs to no actor is its node's.
+      owner: this.#options.membership?.record.parent ?? this.#options.node,
       ...(code !== undefined && { code }),
       ...(name !== undefined && { name }),
       ...(namespace !== undefined && { namespace }),

@@ -17,9 +17,10 @@ import type { Clock } from "../clock.ts";
 import { runtimeError } from "../errors.ts";
 import type { SpawnRequest } from "../host.ts";
 import type { LogLevel, LogSink } from "../log.ts";
+import type { Membership } from "../membership.ts";
 import type { Random } from "../random.ts";
 import { Turnstile } from "../tasks/turnstile.ts";
-import type { TypeRequest } from "../types.ts";
+import type { Types } from "../types.ts";
 import { Child } from "./child.ts";
 import { processError } from "./errors.ts";
 import { Guard } from "./guard.ts";
@@ -39,13 +40,10 @@ export interface ProcessPoolOptions extends ProcessSettings {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: LogSink;
-  readonly tell: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
-  /** URL of the module with the class that a request means; undefined for one that came in a bundle. Throws when there is none. */
-  readonly moduleOf: (request: TypeRequest) => string | undefined;
+  readonly types: Pick<Types, "moduleOf">;
+  readonly membership: Pick<Membership, "bury">;
   /** Has a process, by its node id, make the actor. */
   readonly spawnAt: (node: string, request: SpawnRequest) => Promise<Address>;
-  /** Tells the fleet that a process has ended without saying so (PP2). */
-  readonly bury: (name: string) => Promise<void>;
 }
 
 const PROCESSES_MAX = 256;
@@ -90,8 +88,8 @@ export class ProcessPool {
    * Throws ActorModuleInvalid, ProcessFailed, ProcessLimit, Closed, and whatever a spawn throws.
    */
   async spawn(request: SpawnRequest): Promise<Address> {
-    const { moduleOf, spawnAt, warm = 1 } = this.#options;
-    const module = moduleOf(request);
+    const { types, spawnAt, warm = 1 } = this.#options;
+    const module = types.moduleOf(request);
     this.#wanted = warm;
     const child = await this.#take();
     try {
@@ -120,7 +118,6 @@ export class ProcessPool {
   }
 
   #warm(): void {
-    const { tell } = this.#options;
     const starting = this.#start();
     this.#waiting.add(starting);
     // One that ends while it waits is replaced; one that cannot even start is not, or that would be tried for ever.
@@ -129,7 +126,7 @@ export class ProcessPool {
       (child) => child.ended.then(replace),
       (error: unknown) => {
         this.#waiting.delete(starting);
-        if (!this.#closed) tell("error", "a process could not be started ahead", { error: String(error) });
+        if (!this.#closed) this.#say("error", "a process could not be started ahead", { error: String(error) });
       },
     );
   }
@@ -172,10 +169,9 @@ export class ProcessPool {
   }
 
   async #openCommon(): Promise<Common> {
-    const { tell } = this.#options;
     const folder = await mkdtemp(join(tmpdir(), "flotilla-processes-"));
     const failed = (error: unknown) =>
-      tell("warn", "nobody will end this node's processes when it is killed", { error: String(error) });
+      this.#say("warn", "nobody will end this node's processes when it is killed", { error: String(error) });
     return { folder, guard: new Guard(folder, failed) };
   }
 
@@ -187,11 +183,15 @@ export class ProcessPool {
     this.#children.delete(child);
     this.#tell(guard);
     if (inOrder) return;
-    const { tell, bury } = this.#options;
-    tell("warn", `the process ${child.name} ${child.why}`, { pid: child.pid });
-    await bury(child.name).catch((error: unknown) => {
-      tell("warn", `that ${child.name} has ended is left to its lease to tell`, { error: String(error) });
+    this.#say("warn", `the process ${child.name} ${child.why}`, { pid: child.pid });
+    await this.#options.membership.bury(child.name).catch((error: unknown) => {
+      this.#say("warn", `that ${child.name} has ended is left to its lease to tell`, { error: String(error) });
     });
+  }
+
+  #say(level: LogLevel, message: string, data: Readonly<Record<string, unknown>>): void {
+    const { node, clock, log } = this.#options;
+    log({ level, atMs: clock.now(), node, message, data });
   }
 
   /** Has the actors in them that can live elsewhere handed over. */
