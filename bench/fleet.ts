@@ -13,13 +13,13 @@ export interface Fleet {
   close(): Promise<void>;
 }
 
-/** Starts `count` nodes and connects to them. */
-export async function startFleet(servers: string, count = 1): Promise<Fleet> {
+/** Starts `count` nodes, each with `warm` processes that wait for actors, and connects to them. */
+export async function startFleet(servers: string, count = 1, warm = 0): Promise<Fleet> {
   const run = systemRandom.id();
   const name = (index: number) => `bench-${run}-${index}`;
   const nodes = [name(0), ...Array.from({ length: count - 1 }, (_, index) => name(index + 1))] as const;
   await using processes = new AsyncDisposableStack();
-  await Promise.all(nodes.map(async (node) => processes.use(await startProcess(NODE, servers, node))));
+  await Promise.all(nodes.map(async (node) => processes.use(await startProcess(NODE, servers, node, String(warm)))));
   const system = await connect({ servers });
   processes.use(system);
   const kept = processes.move();

@@ -20,7 +20,7 @@ import {
   remotePipelined,
   remoteSequential,
 } from "./scenarios/remote-calls.ts";
-import { remoteSpawnProcess, remoteSpawnShared } from "./scenarios/remote-spawn.ts";
+import { remoteSpawnProcess, remoteSpawnProcessCold, remoteSpawnShared } from "./scenarios/remote-spawn.ts";
 import { remoteStream } from "./scenarios/remote-stream.ts";
 import { durableTasks, tasks } from "./scenarios/tasks.ts";
 import { BenchServer } from "./server.ts";
@@ -39,6 +39,7 @@ const SCENARIOS: readonly Scenario[] = [
   remoteStream,
   remoteSpawnShared,
   remoteSpawnProcess,
+  remoteSpawnProcessCold,
   tasks,
   durableTasks,
   outstandingMemory,

@@ -69,6 +69,8 @@ export const STOP_TIMEOUT_MS = 5_000;
 export class Assembly {
   readonly types: Types;
   readonly host: Host;
+  /** Of this node, for single actors; undefined where there can be none. */
+  readonly processes: ProcessPool | undefined;
   readonly peers: Peers;
   readonly directory: Directory;
   readonly tasks: Tasks;
@@ -79,7 +81,6 @@ export class Assembly {
   readonly #loader: CodeLoader;
   readonly #spawner: Spawner;
   readonly #recovery: Recovery | undefined;
-  readonly #processes: ProcessPool | undefined;
   readonly #questions: Questions;
   readonly #routes: Routes;
   readonly #deadlines: Deadlines;
@@ -117,7 +118,7 @@ export class Assembly {
     };
     this.#spawner = this.#newSpawner();
     this.#recovery = membership && this.#newRecovery(membership);
-    this.#processes = membership && this.#newProcesses(membership);
+    this.processes = membership && this.#newProcesses(membership);
     this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
@@ -211,7 +212,7 @@ export class Assembly {
     return new Spawner({
       node,
       membership,
-      processes: () => this.#processes,
+      processes: () => this.processes,
       host: this.host,
       peers: this.peers,
       types: this.types,
@@ -356,7 +357,7 @@ export class Assembly {
     await this.peers.listen();
     await this.#settings.membership?.join();
     this.#started = true;
-    this.#processes?.open();
+    this.processes?.open();
     this.#serve();
     for (const { type } of this.types.list()) this.#serve(type);
   }
@@ -364,7 +365,7 @@ export class Assembly {
   async drain(): Promise<void> {
     await this.#settings.membership?.update({ draining: true });
     const { holdings } = this.host;
-    await this.#processes?.drain();
+    await this.processes?.drain();
     await this.#recovery?.handOver(holdings.movable(), ({ cell }) => holdings.surrender(cell));
   }
 
@@ -375,11 +376,12 @@ export class Assembly {
 
   async #close(): Promise<void> {
     this.host.refuseNew();
+    this.processes?.refuseNew();
     const { membership, ports } = this.#settings;
     await this.tasks.close(STOP_TIMEOUT_MS);
     await this.drain();
     this.#recovery?.close();
-    await Promise.all([this.#processes?.close(), this.host.close(STOP_TIMEOUT_MS)]);
+    await Promise.all([this.processes?.close(), this.host.close(STOP_TIMEOUT_MS)]);
     this.#forwarder.close();
     this.topics.close();
     await membership?.leave();

@@ -53,7 +53,7 @@ export interface ConnectOptions {
   /** How soon a dead node is noticed: 10 to 12 s, or within 4 s on a quiet local network. All of a fleet say the same. Default "normal". */
   readonly lease?: "normal" | "fast";
   /**
-   * Processes that wait ready for actors with `isolation: "process"`; each takes about 60 MB. Default: 1 from the first such actor on.
+   * Processes that wait ready for actors with `isolation: "process"`; each takes about 80 MB. Default: 1 from the first such actor on.
    * 0: each is started when it is wanted, which takes some tenths of a second.
    */
   readonly warmProcesses?: number;

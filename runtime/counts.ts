@@ -22,6 +22,10 @@ export interface SystemStats {
   readonly restarted: number;
   /** Messages in the mailboxes of the actors here now, not yet begun. Counted on asking: a walk over all actors. */
   readonly waiting: number;
+  /** Processes of this node for single actors, those that start and those that wait for one among them. */
+  readonly processes: number;
+  /** Of these, ready and without an actor. */
+  readonly processesReady: number;
   /** Messages that actors here did not take, by error code: MailboxFull, Deadlock, NoSuchActor. */
   readonly refused: Readonly<Record<string, number>>;
   /** Calls made from here. */
@@ -99,7 +103,7 @@ export class Outcomes {
 }
 
 /** What is counted only on asking (CN3). */
-export type LiveStats = Pick<SystemStats, "actors" | "waiting" | "deadLetters">;
+export type LiveStats = Pick<SystemStats, "actors" | "waiting" | "deadLetters" | "processes" | "processesReady">;
 
 export class Counts {
   readonly refused = new Codes();

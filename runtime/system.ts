@@ -80,8 +80,15 @@ export class ActorSystem implements AsyncDisposable {
 
   /** Everything that is counted here, as plain data of this moment. Looks at every actor: ask every second, not for every call. */
   stats(): SystemStats {
-    const { counts, size, waiting, deadLetters } = this.#parts.host;
-    return counts.snapshot({ actors: size, waiting, deadLetters: deadLetters.count });
+    const { host, processes } = this.#parts;
+    const { counts, size, waiting, deadLetters } = host;
+    return counts.snapshot({
+      actors: size,
+      waiting,
+      deadLetters: deadLetters.count,
+      processes: processes?.size ?? 0,
+      processesReady: processes?.ready ?? 0,
+    });
   }
 
   /** The server's version, durability mode and replicas: which promises are in force. Undefined in a process that is alone. */

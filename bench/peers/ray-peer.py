@@ -146,6 +146,7 @@ ROWS = {
     "remote.stream": stream,
     "remote.spawn.shared": spawn,
     "remote.spawn.process": spawn,
+    "remote.spawn.process.cold": spawn,
     "task.completed": lambda: batches(OUTSTANDING, small_value.remote),
 }
 

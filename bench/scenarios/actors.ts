@@ -1,6 +1,6 @@
 // The actors that scenarios call: as little work as an actor can have, so that the runtime is what is measured.
 
-import { defineActor, type Handle } from "../../runtime/index.ts";
+import { actorContext, defineActor, type Handle } from "../../runtime/index.ts";
 import { heapBytes } from "../heap.ts";
 
 export const Counter = defineActor(
@@ -57,12 +57,18 @@ export const Holder = defineActor(
   },
 );
 
-/** Says how much heap the process it lives in uses. */
+/** Says what the node it lives on uses. */
 export const Meter = defineActor(
   "bench-meter",
   class {
     heapBytes(): number {
       return heapBytes();
+    }
+
+    /** Processes for single actors: all, and those that wait for one. */
+    processes(): { readonly all: number; readonly ready: number } {
+      const { processes: all, processesReady: ready } = actorContext().system.stats();
+      return { all, ready };
     }
   },
 );

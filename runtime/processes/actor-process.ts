@@ -5,6 +5,7 @@
 //      A thread that is never let go of is the guard's business (guard.ts).
 // AP2  It says `left` after its last words to the fleet, so that the node knows whether the others have to be told.
 
+import { flushCompileCache } from "node:module";
 import { fileURLToPath } from "node:url";
 import { ADDRESS } from "../address.ts";
 import { systemClock } from "../clock.ts";
@@ -20,15 +21,6 @@ import type { NodeWord, ProcessWord } from "./words.ts";
 /** Less than the guard's grace. */
 const ENDING_MAX_MS = 3_000;
 
-/** Runs until the process ends. `warm`: called once everything that it needs has been loaded. */
-export async function runActorProcess(warm: () => void): Promise<void> {
-  const node = new NodePipe();
-  const actorProcess = await new Promise<ActorProcess>((resolve) => {
-    node.listen((word) => word.kind === "join" && resolve(new ActorProcess(node, word)));
-  });
-  if (await actorProcess.opened) warm();
-}
-
 /** The pipe to the node, from this end. */
 class NodePipe {
   #hear: (word: NodeWord) => void = () => {};
@@ -40,6 +32,8 @@ class NodePipe {
 
   listen(hear: (word: NodeWord) => void): void {
     this.#hear = hear;
+    // It may have ended while this program was loaded, when nobody heard it.
+    if (!process.connected) hear({ kind: "end", withinMs: ENDING_MAX_MS });
   }
 
   /** Resolves when it is on its way; also when nobody is there any more. */
@@ -57,8 +51,8 @@ class ActorProcess {
   readonly #node: NodePipe;
   readonly #join: Join;
   readonly #forwarder: LogForwarder;
-  /** Whether it has joined the fleet. */
-  readonly opened: Promise<boolean>;
+  /** Resolves when it has joined the fleet. */
+  readonly opened: Promise<void>;
   #system: ActorSystem | undefined = undefined;
   #draining: Promise<void> = Promise.resolve();
   #isEnding = false;
@@ -75,7 +69,7 @@ class ActorProcess {
     this.opened = this.#open();
   }
 
-  async #open(): Promise<boolean> {
+  async #open(): Promise<void> {
     const { name, parent, options, modules } = this.#join;
     const log = (line: LogLine) => this.#forwarder.add(parent, line);
     try {
@@ -86,7 +80,6 @@ class ActorProcess {
       process.exit(1);
     }
     await this.#node.tell({ kind: "joined" });
-    return true;
   }
 
   #take(word: NodeWord): void {
@@ -141,3 +134,10 @@ class ActorProcess {
     process.exit(0);
   }
 }
+
+const node = new NodePipe();
+node.listen((word) => {
+  if (word.kind !== "join") return;
+  // What has been compiled by now is what the next process needs.
+  void new ActorProcess(node, word).opened.then(() => flushCompileCache());
+});

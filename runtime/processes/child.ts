@@ -17,8 +17,9 @@ import { processError } from "./errors.ts";
 import { OutputLines } from "./output.ts";
 import { isProcessWord, type JoinOptions, type NodeWord, type ProcessWord } from "./words.ts";
 
+const START = fileURLToPath(new URL("./cached-start.mjs", import.meta.url));
 /** In whatever language it was published. */
-const PROGRAM = fileURLToPath(new URL("./program.ts".replace(/\.ts$/, extname(import.meta.url)), import.meta.url));
+const PROGRAM = new URL("./actor-process.ts".replace(/\.ts$/, extname(import.meta.url)), import.meta.url).href;
 /** To load everything and join, on a machine that is busy starting others. */
 const START_MAX_MS = 30_000;
 /** To import a module of actors. */
@@ -56,7 +57,6 @@ export class Child {
   readonly joined: Promise<void>;
   /** Resolves when the process is no more (CH1); `inOrder`: it told the fleet itself. */
   readonly ended: Promise<{ readonly inOrder: boolean }>;
-  isReady = false;
   readonly #options: ChildOptions;
   readonly #process: ChildProcess;
   readonly #forwarder: LogForwarder;
@@ -70,7 +70,7 @@ export class Child {
     this.name = name;
     this.#options = options;
     // A session of its own: Ctrl-C in the node's terminal must reach the node first.
-    const child = fork(PROGRAM, [folder], { stdio: ["ignore", "pipe", "pipe", "ipc"], detached: true });
+    const child = fork(START, [folder, PROGRAM], { stdio: ["ignore", "pipe", "pipe", "ipc"], detached: true });
     this.#process = child;
     const send = (_: string, lines: readonly unknown[]): boolean => receiveLogLines(name, lines, log) === 0;
     this.#forwarder = new LogForwarder({ node: name, clock, send });
@@ -82,22 +82,12 @@ export class Child {
       child.once("exit", (code, signal) => this.#over(`ended ${signal ?? `with status ${code}`}`, resolve));
     });
     this.joined = this.#ask("joined", START_MAX_MS, { kind: "join", name, parent, options: join, modules });
-    this.joined.then(
-      () => {
-        this.isReady = true;
-      },
-      () => this.#process.kill("SIGKILL"),
-    );
+    this.joined.catch(() => this.#process.kill("SIGKILL"));
   }
 
   /** 0 when it could not be started. */
   get pid(): number {
     return this.#process.pid ?? 0;
-  }
-
-  /** Whether it was told to end. */
-  get isEnding(): boolean {
-    return this.#isEnding;
   }
 
   /** How it ended; "" while it runs. */

@@ -50,6 +50,12 @@ const PROCESSES_MAX = 256;
 /** Names on the server have 64 characters; the rest is "-p", a number and a random part. */
 const NAME_MAX_CHARS = 40;
 
+/** One that was started ahead. */
+interface Warm {
+  readonly starting: Promise<Child>;
+  isReady: boolean;
+}
+
 /** What all processes of a node share. */
 interface Common {
   /** Where their compiled code is kept. */
@@ -61,8 +67,8 @@ export class ProcessPool {
   readonly #options: ProcessPoolOptions;
   /** With all that follows on their ends. */
   readonly #children = new Map<Child, Promise<void>>();
-  /** Started ahead, joined or about to. */
-  readonly #waiting = new Set<Promise<Child>>();
+  /** In the order in which they were started. */
+  readonly #waiting = new Set<Warm>();
   readonly #starts = new Turnstile(availableParallelism());
   /** Modules whose types were wanted before: what later processes import ahead. */
   readonly #modules = new Set<string>();
@@ -80,7 +86,7 @@ export class ProcessPool {
 
   /** Starts those that shall wait ready. */
   open(): void {
-    while (!this.#closed && this.#waiting.size < this.#wanted && this.#size < PROCESSES_MAX) this.#warm();
+    while (!this.#closed && this.#waiting.size < this.#wanted && this.size < PROCESSES_MAX) this.#warm();
   }
 
   /**
@@ -89,6 +95,7 @@ export class ProcessPool {
    */
   async spawn(request: SpawnRequest): Promise<Address> {
     const { types, spawnAt, warm = 1 } = this.#options;
+    this.#checkOpen();
     const module = types.moduleOf(request);
     this.#wanted = warm;
     const child = await this.#take();
@@ -111,33 +118,43 @@ export class ProcessPool {
 
   /** A process that has joined the fleet and has no actor yet; another is started in its place. */
   #take(): Promise<Child> {
-    const [child = this.#start()] = this.#waiting;
-    this.#waiting.delete(child);
+    const [warm] = this.#waiting;
+    if (warm !== undefined) this.#waiting.delete(warm);
+    const child = warm?.starting ?? this.#start();
     this.open();
     return child;
   }
 
   #warm(): void {
-    const starting = this.#start();
-    this.#waiting.add(starting);
+    const warm: Warm = { starting: this.#start(), isReady: false };
+    this.#waiting.add(warm);
     // One that ends while it waits is replaced; one that cannot even start is not, or that would be tried for ever.
-    const replace = () => this.#waiting.delete(starting) && this.open();
-    starting.then(
-      (child) => child.ended.then(replace),
+    const replace = () => this.#waiting.delete(warm) && this.open();
+    warm.starting.then(
+      (child) => {
+        warm.isReady = true;
+        void child.ended.then(replace);
+      },
       (error: unknown) => {
-        this.#waiting.delete(starting);
+        this.#waiting.delete(warm);
         if (!this.#closed) this.#say("error", "a process could not be started ahead", { error: String(error) });
       },
     );
   }
 
-  get #size(): number {
+  /** All there are, those that start included. */
+  get size(): number {
     return this.#children.size + this.#pending;
+  }
+
+  /** Those that wait and could have an actor at once. */
+  get ready(): number {
+    return [...this.#waiting].filter(({ isReady }) => isReady).length;
   }
 
   async #start(): Promise<Child> {
     const { node } = this.#options;
-    if (this.#size >= PROCESSES_MAX) {
+    if (this.size >= PROCESSES_MAX) {
       throw processError("ProcessLimit", `${node} has ${PROCESSES_MAX} processes, the most it may`, { data: { node } });
     }
     this.#pending++;
@@ -151,7 +168,7 @@ export class ProcessPool {
   async #newChild(): Promise<Child> {
     this.#common ??= this.#openCommon();
     const { folder, guard } = await this.#common;
-    if (this.#closed) throw runtimeError("Closed", "the system was closed");
+    this.#checkOpen();
     const { node, name, join: options, clock, random, log } = this.#options;
     const child = new Child({
       name: `${name.slice(0, NAME_MAX_CHARS)}-p${++this.#made}-${random.id()}`,
@@ -194,6 +211,15 @@ export class ProcessPool {
     log({ level, atMs: clock.now(), node, message, data });
   }
 
+  #checkOpen(): void {
+    if (this.#closed) throw runtimeError("Closed", "the system was closed");
+  }
+
+  /** From now on nothing is started. */
+  refuseNew(): void {
+    this.#closed = true;
+  }
+
   /** Has the actors in them that can live elsewhere handed over. */
   async drain(): Promise<void> {
     await Promise.all([...this.#children.keys()].map((child) => child.drain()));
@@ -201,7 +227,7 @@ export class ProcessPool {
 
   /** Ends them all, in order where they let it be. May be called twice. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.refuseNew();
     const endings = [...this.#children.values()];
     for (const child of this.#children.keys()) void child.end();
     await Promise.all(endings);

@@ -62,6 +62,22 @@ test("with nobody who accepts, says what to start", () => {
   expect(decision).toMatchObject({ kind: "unplaceable", why: expect.stringContaining("flotilla node --servers") });
 });
 
+test("the process of one actor is no place for others, nor spoken of; when it leaves it does not turn to its own node", () => {
+  const own = record("node");
+  const part = record("node-p1", { parent: "node", accepts: true, allowsCode: true });
+  expect(placed(placerOf([own, part]), 3)).toEqual(["node", "node", "node"]);
+  const refused = placerOf([record("node", { draining: true }), part]).place({ type: "counter" });
+  expect(refused).toMatchObject({ rejected: [{ node: "node" }] });
+  const leaving = [{ ...part, accepts: false, draining: true }, own];
+  expect(placerOf(leaving, "node-p1").place({ type: "counter" })).toMatchObject({
+    rejected: [
+      { node: "node-p1", reason: "it is draining" },
+      { node: "node", reason: "it is draining" },
+    ],
+  });
+  expect(placed(placerOf([...leaving, record("other")], "node-p1"), 1)).toEqual(["other"]);
+});
+
 test("a node is named by id or name; its own may be named although it accepts nobody else's", () => {
   const nodes = [recordOf("a", { types: typesOf("counter") }), record("here", { accepts: false })];
   expect(placerOf(nodes).place({ type: "counter", node: "a" })).toMatchObject({ kind: "placed", node: "a-1" });

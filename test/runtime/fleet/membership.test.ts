@@ -23,6 +23,40 @@ async function openPair(profile = LEASE_PROFILES.normal) {
 const names = (nodes: readonly { readonly node: string }[]) => nodes.map(({ node }) => node).sort();
 
 describe("membership", () => {
+  test("a node whose process was seen to end is declared gone at once, also while nobody is declared dead; once, and no other", async () => {
+    const { clock, a, b, add } = await openPair();
+    const part = add("part", { node: "part", parent: "a-1" });
+    await part.membership.join();
+    await a.membership.meet("part");
+    a.membership.reconnected();
+    b.membership.reconnected();
+    part.crash();
+    await a.membership.bury("part");
+    await a.membership.bury("part");
+    await a.membership.bury("b");
+    await settleFrames();
+    expect(b.membership.presence("part").kind).toBe("departed");
+    expect(b.membership.isPresent("a-1")).toBe(true);
+    await clock.advance(2 * ttlMs);
+    expect(b.events.filter((event) => event.startsWith("left"))).toEqual(["left part left"]);
+    expect(names(a.membership.nodes())).toEqual(["a-1", "b-1"]);
+  });
+
+  test("who has just been named is met when it is heard of, or given up after one TTL", async () => {
+    const { clock, a, add } = await openPair();
+    const met: string[] = [];
+    const meet = (node: string) => void a.membership.meet(node).then(() => met.push(node));
+    meet("c-1");
+    meet("nobody");
+    await settleFrames();
+    expect(met).toEqual([]);
+    await add("c").membership.join();
+    await settleFrames();
+    expect(met).toEqual(["c-1"]);
+    await clock.advance(ttlMs + 1);
+    expect(met).toEqual(["c-1", "nobody"]);
+  });
+
   test("each node sees every other with its record, and hears of changes", async () => {
     const { clock, a, b } = await openPair();
     expect(names(a.membership.nodes())).toEqual(["a-1", "b-1"]);
