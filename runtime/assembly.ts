@@ -16,8 +16,8 @@ import { makeContext } from "./context.ts";
 import { Counts } from "./counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
-import type { ActorEnd } from "./envelope.ts";
-import { runtimeError } from "./errors.ts";
+import type { ActorEnd, WireError } from "./envelope.ts";
+import { errorOf, failureOf } from "./failure.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host } from "./host.ts";
 import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
@@ -174,7 +174,7 @@ export class Assembly {
       node,
       host: this.host,
       peers: this.peers,
-      isPresent: (peer) => membership === undefined || membership.isPresent(peer),
+      isStaying: (peer) => membership === undefined || membership.isStaying(peer),
       resolve: (address) => this.directory.resolve(address),
     });
   }
@@ -303,31 +303,48 @@ export class Assembly {
     else this.register(type);
   }
 
-  /** Where an actor to be ended is; undefined when it is no more. Throws Unavailable while that is not known. */
-  async #placeOf(address: Address): Promise<Address | undefined> {
-    if (address.key === undefined || this.host.find(address) !== undefined) return address;
-    const located = await this.directory.locate(address.key);
-    if (located.kind === "unsettled") throw runtimeError("Unavailable", `it cannot be ended now: ${located.why}`);
-    return located.kind === "at" ? located.address : undefined;
+  /** Where an actor lives now; undefined when it is no more. Throws Unavailable while that is not known. */
+  async #located(address: Address): Promise<Address | undefined> {
+    const located = this.#routes.locate(address);
+    const found = located instanceof Promise ? await located : located;
+    if (!("code" in found)) return found;
+    if (found.code === "NoSuchActor") return undefined;
+    throw errorOf(found);
   }
 
-  async stop(handle: Address, timeoutMs: number): Promise<void> {
-    const address = await this.#placeOf(handle);
-    if (address === undefined) return;
-    if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
+  async stop(address: Address, timeoutMs: number): Promise<void> {
+    const at = await this.#located(address);
+    if (at === undefined) return;
+    if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
     // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), 2 * timeoutMs);
+    await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
   }
 
-  async kill(handle: Address): Promise<void> {
-    const address = await this.#placeOf(handle);
-    if (address === undefined) return;
-    if (address.node === this.#settings.node) return this.host.kill(address);
-    await this.#questions.ask((sink) => this.peers.stop(address, "kill", 0, sink));
+  async kill(address: Address): Promise<void> {
+    const at = await this.#located(address);
+    if (at === undefined) return;
+    if (at.node === this.#settings.node) return this.host.kill(at);
+    await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
   }
 
-  watch(handle: Address, onEnd: (end: ActorEnd) => void): () => void {
-    const address = this.#routes.known(handle);
+  watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
+    const located = this.#routes.locate(address);
+    // At once where it can be: what is done to the actor next must not overtake its watch.
+    if (!(located instanceof Promise)) return this.#watchAt(located, onEnd);
+    let isWanted = true;
+    let unwatch = () => {
+      isWanted = false;
+    };
+    const start = (at: Address | WireError) => {
+      if (!isWanted) return;
+      if ("code" in at) onEnd({ address, reason: "unknown", error: at });
+      else unwatch = this.#watchAt(at, onEnd);
+    };
+    located.then(start, (error: unknown) => start(failureOf(error, "looking it up")));
+    return () => unwatch();
+  }
+
+  #watchAt(address: Address, onEnd: (end: ActorEnd) => void): () => void {
     return address.node === this.#settings.node ? this.host.watch(address, onEnd) : this.peers.watch(address, onEnd);
   }
 

@@ -17,6 +17,7 @@ import type { Host, SpawnRequest } from "./host.ts";
 import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import { readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode } from "./peer.ts";
+import { RemoteWatches } from "./remote-watches.ts";
 import type { Transport } from "./transport.ts";
 import type { TypeRequest } from "./types.ts";
 
@@ -48,15 +49,6 @@ const DEPARTED_MAX = 10_000;
 /** Between two tries of what must be heard. */
 const AGAIN_MS = 250;
 
-/** A peer's watch of an actor here: how to take it back. */
-type Watched = Map<number, () => void>;
-
-interface Watch {
-  readonly peer: Peer;
-  readonly to: Address;
-  readonly onEnd: (end: ActorEnd) => void;
-}
-
 export class Peers implements PeerNode {
   readonly node: string;
   readonly host: Host;
@@ -69,8 +61,7 @@ export class Peers implements PeerNode {
   readonly #peers = new Map<string, Peer>();
   /** Node ids are never used again, so what departed stays so. */
   readonly #departed = new Set<string>();
-  readonly #watches = new Map<number, Watch>();
-  readonly #watched = new Map<Peer, Watched>();
+  readonly #watches: RemoteWatches;
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #log: LogSink;
@@ -79,7 +70,6 @@ export class Peers implements PeerNode {
   readonly #moved: PeersOptions["moved"];
   readonly #isDeparted: (node: string) => boolean;
   readonly #asking = new Map<string, Timer>();
-  #lastWatch = 0;
   /** The highest id that any peer given up had used (PE3). */
   #lastId = 0;
   #isBroken = false;
@@ -93,6 +83,7 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
+    this.#watches = new RemoteWatches(options.host);
     this.#log = options.log;
     this.#reconnected = options.reconnected;
     this.#load = options.load;
@@ -121,7 +112,7 @@ export class Peers implements PeerNode {
         this.host.log("info", "the connection to the fleet's server is there again");
         this.#reconnected();
         for (const peer of this.#peers.values()) peer.restored();
-        this.#watchAgain();
+        this.#watches.again();
       },
     });
   }
@@ -129,13 +120,7 @@ export class Peers implements PeerNode {
   /** The others may have given this node up meanwhile, and with it all that they did for it and told it (PE5). */
   rejoined(): void {
     for (const peer of this.#peers.values()) peer.probe();
-    this.#watchAgain();
-  }
-
-  /** A watch, or the word that it waits for, may be lost. */
-  #watchAgain(of?: Peer): void {
-    for (const [id, { peer, to }] of this.#watches)
-      if (of === undefined || of === peer) peer.post({ kind: "watch", id, to });
+    this.#watches.again();
   }
 
   /** What must be heard and found nobody: the node may not be back yet after a loss of the server, or it is dead. */
@@ -148,7 +133,7 @@ export class Peers implements PeerNode {
         if (this.#isDeparted(node)) return this.gone(node);
         const peer = this.#peers.get(node);
         peer?.probe();
-        if (peer !== undefined) this.#watchAgain(peer);
+        if (peer !== undefined) this.#watches.again(peer);
       }),
     );
   }
@@ -206,26 +191,14 @@ export class Peers implements PeerNode {
   }
 
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
-    const id = ++this.#lastWatch;
-    const peer = this.at(to.node);
-    this.#watches.set(id, { peer, to, onEnd });
-    peer.post({ kind: "watch", id, to });
-    return () => {
-      if (this.#watches.delete(id)) peer.post({ kind: "unwatch", id, to });
-    };
+    return this.#watches.watch(this.at(to.node), to, onEnd);
   }
 
   undeliverable(_peer: Peer, envelope: Envelope, why: WireError): Envelope | undefined {
-    if (envelope.kind === "watch") this.#endWatch(envelope.id, why);
+    if (envelope.kind === "watch") this.#watches.failed(envelope.id, why);
     if (envelope.kind !== "signal") return undefined;
     const { address, reason } = envelope.end;
     return envelope.end.error === undefined ? undefined : { ...envelope, end: { address, reason } };
-  }
-
-  #endWatch(id: number, error: WireError): void {
-    const watch = this.#watches.get(id);
-    this.#watches.delete(id);
-    watch?.onEnd({ address: watch.to, reason: "unknown", error });
   }
 
   // In ----------------------------------------------------------------------------------------------------------------------
@@ -299,17 +272,11 @@ export class Peers implements PeerNode {
       case "stop":
         return void this.#takeStop(peer, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
       case "watch":
-        return this.#takeWatch(peer, envelope.id, envelope.to);
+        return this.#watches.take(peer, envelope.id, envelope.to);
       case "unwatch":
-        this.#watched.get(peer)?.get(envelope.id)?.();
-        this.#watched.get(peer)?.delete(envelope.id);
-        return;
-      case "signal": {
-        const watch = this.#watches.get(envelope.id);
-        if (watch?.peer !== peer) return;
-        this.#watches.delete(envelope.id);
-        return watch.onEnd(envelope.end);
-      }
+        return this.#watches.takeBack(peer, envelope.id);
+      case "signal":
+        return this.#watches.takeSignal(peer, envelope.id, envelope.end);
       case "log":
         if (receiveLogLines(peer.node, envelope.lines, this.#log) === 0) return;
         throw new TypeError("what should be log lines is none");
@@ -360,21 +327,6 @@ export class Peers implements PeerNode {
     }
   }
 
-  #takeWatch(peer: Peer, id: number, to: Address): void {
-    let watched = this.#watched.get(peer);
-    if (watched === undefined) {
-      watched = new Map();
-      this.#watched.set(peer, watched);
-    }
-    const all = watched;
-    all.get(id)?.();
-    const unwatch = this.host.watch(to, (end) => {
-      all.delete(id);
-      peer.post({ kind: "signal", id, end });
-    });
-    all.set(id, unwatch);
-  }
-
   // Ends --------------------------------------------------------------------------------------------------------------------
 
   /** The node has left or died: whoever waits for it is told. */
@@ -386,10 +338,7 @@ export class Peers implements PeerNode {
     this.#peers.delete(node);
     this.#lastId = Math.max(this.#lastId, peer.lastId);
     peer.gone();
-    for (const unwatch of this.#watched.get(peer)?.values() ?? []) unwatch();
-    this.#watched.delete(peer);
-    const why = failure("NodeLost", `node ${node} left or died`, { node });
-    for (const [id, watch] of [...this.#watches]) if (watch.peer === peer) this.#endWatch(id, why);
+    this.#watches.gone(peer, failure("NodeLost", `node ${node} left or died`, { node }));
   }
 
   /** A node is there, perhaps again: one that was cut off comes back under its id. */
