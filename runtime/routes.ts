@@ -40,8 +40,11 @@ export class Routes {
   find(address: Address): Receiver | undefined {
     const { key } = address;
     if (key === undefined) return this.#at(address);
+    // Whoever comes while it is looked up waits behind those who came before (RT2).
+    const pending = this.#lookups.get(key);
+    if (pending !== undefined) return pending;
     const known = this.#moved.get(key) ?? address;
-    const found = this.#lookups.get(key) ?? this.#at(known);
+    const found = this.#at(known);
     if (found !== undefined && (known.node === this.#options.node || this.#options.isPresent(known.node))) return found;
     return this.#lookUp(key, known);
   }
@@ -73,9 +76,19 @@ export class Routes {
 
   #forward(message: Message, to: Address, found: Address): void {
     if (message.cancelled !== undefined) return;
-    const receiver = this.#at(found);
-    const why = receiver === undefined ? goneFailure(formatAddress(found)) : receiver.receive(message, found);
+    const why = this.#handOver(message, found);
     if (why !== undefined) this.#refuse(message, to, why);
+  }
+
+  #handOver(message: Message, found: Address): WireError | undefined {
+    const receiver = this.#at(found);
+    if (receiver === undefined) return goneFailure(formatAddress(found));
+    try {
+      return receiver.receive(message, found);
+    } catch (error) {
+      // Those who wait behind it must not be lost with it.
+      return failureOf(error, `${found.type}.${message.method}`);
+    }
   }
 
   #refuse(message: Message, to: Address, why: WireError): void {
