@@ -13,8 +13,10 @@ import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
-import { readReceipt } from "./outbox.ts";
-import { Peer, type PeerNode } from "./peer.ts";
+import { type Receipt, readReceipt } from "./outbox.ts";
+import { errorIn, Peer, type PeerNode, unknownActor } from "./peer.ts";
+import { sendable } from "./remote-reply.ts";
+import { checkedRequest } from "./spawn-request.ts";
 import type { Transport } from "./transport.ts";
 import type { TypeRequest } from "./types.ts";
 
@@ -41,9 +43,12 @@ const DEPARTED_MAX = 10_000;
 type Watched = Map<number, () => void>;
 
 interface Watch {
-  readonly peer: Peer;
+  /** Undefined when the node was gone before it could be asked. */
+  readonly peer: Peer | undefined;
   readonly to: Address;
   readonly onEnd: (end: ActorEnd) => void;
+  /** Not asked for a second time yet. */
+  isNew: boolean;
 }
 
 export class Peers implements PeerNode {
@@ -56,7 +61,7 @@ export class Peers implements PeerNode {
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
   readonly #peers = new Map<string, Peer>();
-  /** Node ids are never used again, so what departed stays so. */
+  /** Nodes that left or died, until they are seen again. */
   readonly #departed = new Set<string>();
   readonly #watches = new Map<number, Watch>();
   readonly #watched = new Map<Peer, Watched>();
@@ -64,6 +69,8 @@ export class Peers implements PeerNode {
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #reconnected: () => void;
   readonly #load: (request: TypeRequest) => Promise<void>;
+  /** No number asked of a node that is gone is used again: it may come back and answer. */
+  #lastIdOfGone = 0;
   #lastWatch = 0;
   #isBroken = false;
 
@@ -84,17 +91,30 @@ export class Peers implements PeerNode {
     return this.#isBroken;
   }
 
+  stats(): { readonly peers: number; readonly underWay: number } {
+    let underWay = 0;
+    for (const peer of this.#peers.values()) underWay += peer.underWay;
+    return { peers: this.#peers.size, underWay };
+  }
+
   listen(): Promise<void> {
     return this.transport.listen({
-      frame: (from, frame) => this.#receive(this.at(from), frame),
-      lost: (peer, receipt) => this.at(peer).lost(readReceipt(receipt)),
+      frame: (from, frame) => {
+        // A node that has departed has been given up; when it comes back it is told to ask what became of the rest (joined).
+        const peer = this.find(from);
+        if (peer !== undefined) this.#receive(peer, frame);
+      },
+      lost: (node, receipt) => this.#lost(node, readReceipt(receipt)),
       broken: () => {
         this.#isBroken = true;
       },
       restored: () => {
         this.#isBroken = false;
         this.#reconnected();
-        for (const peer of this.#peers.values()) peer.restored();
+        for (const peer of this.#peers.values()) {
+          peer.restored();
+          this.#watchAgain(peer);
+        }
       },
     });
   }
@@ -108,7 +128,7 @@ export class Peers implements PeerNode {
   at(node: string): Peer {
     let peer = this.#peers.get(node);
     if (peer === undefined) {
-      peer = new Peer(node, this);
+      peer = new Peer(node, this, this.#lastIdOfGone);
       this.#peers.set(node, peer);
     }
     return peer;
@@ -138,7 +158,11 @@ export class Peers implements PeerNode {
   }
 
   #ask(node: string, sink: ReplySink, make: (id: number) => Envelope): Cancellable {
-    const peer = this.at(node);
+    const peer = this.find(node);
+    if (peer === undefined) {
+      sink.fail(failure("Unavailable", `node ${node} left or died`, { node }));
+      return { cancel: () => {} };
+    }
     const id = peer.expect(sink);
     peer.post(make(id));
     return { cancel: () => peer.forget(id) };
@@ -146,12 +170,34 @@ export class Peers implements PeerNode {
 
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
     const id = ++this.#lastWatch;
-    const peer = this.at(to.node);
-    this.#watches.set(id, { peer, to, onEnd });
-    peer.post({ kind: "watch", id, to });
+    const peer = this.find(to.node);
+    this.#watches.set(id, { peer, to, onEnd, isNew: true });
+    if (peer === undefined) this.#endWatch(id, nodeLost(to.node));
+    else peer.post({ kind: "watch", id, to });
     return () => {
-      if (this.#watches.delete(id)) peer.post({ kind: "unwatch", id, to });
+      if (this.#watches.delete(id)) peer?.post({ kind: "unwatch", id, to });
     };
+  }
+
+  /** Word of an end, or the watch itself, may have been lost: watching twice does nothing. */
+  #watchAgain(peer: Peer): void {
+    for (const [id, watch] of this.#watches) {
+      if (watch.peer !== peer) continue;
+      // The node may be about to come back itself, and will then ask for this again: that it is not there now is no end.
+      watch.isNew = false;
+      peer.post({ kind: "watch", id, to: watch.to });
+    }
+  }
+
+  /** A frame found nobody. */
+  #lost(node: string, { asks, watches, casts }: Receipt): void {
+    const why = failure("Unavailable", `node ${node} is not there; it was not delivered`, { node });
+    this.#peers.get(node)?.lost(asks, why);
+    for (let id = watches.first; id <= watches.last; id++) {
+      const watch = this.#watches.get(id);
+      if (watch?.isNew && watch.to.node === node) this.#endWatch(id, why);
+    }
+    for (let count = 0; count < casts; count++) this.host.deadLetter(unknownActor(node), "cast", why);
   }
 
   undeliverable(_peer: Peer, envelope: Envelope, why: WireError): Envelope | undefined {
@@ -161,10 +207,12 @@ export class Peers implements PeerNode {
     return envelope.end.error === undefined ? undefined : { ...envelope, end: { address, reason } };
   }
 
+  /** In a microtask, as a host does: whoever has just asked to watch holds the way to take it back by then. */
   #endWatch(id: number, error: WireError): void {
-    const watch = this.#watches.get(id);
-    this.#watches.delete(id);
-    watch?.onEnd({ address: watch.to, reason: "unknown", error });
+    queueMicrotask(() => {
+      const watch = this.#watches.get(id);
+      if (this.#watches.delete(id)) watch?.onEnd({ address: watch.to, reason: "unknown", error });
+    });
   }
 
   // In ----------------------------------------------------------------------------------------------------------------------
@@ -184,24 +232,40 @@ export class Peers implements PeerNode {
       return;
     }
     const [first] = frame.envelopes;
-    if (first?.kind === "blob") void this.#fetch(peer, first.hash);
+    if (first?.kind === "blob") void this.#takeBlob(peer, first);
     else this.#take(peer, frame);
   }
 
-  async #fetch(peer: Peer, hash: string): Promise<void> {
-    const stalled: Uint8Array[] = [];
-    this.#stalled.set(peer, stalled);
-    try {
-      const bytes = await this.blobs?.get(hash);
-      const frame = bytes && this.codec.decodeFrame(bytes);
-      if (frame === undefined) this.counts.badFrames++;
-      else this.#take(peer, frame);
-      await this.blobs?.delete(hash);
-    } catch (error) {
-      this.host.log("warn", "a large frame could not be fetched", { from: peer.node, error: String(error) });
-    }
+  async #takeBlob(peer: Peer, blob: Extract<Envelope, { kind: "blob" }>): Promise<void> {
+    this.#stalled.set(peer, []);
+    const found = await this.#fetch(blob.hash).catch((error: unknown) => error as Error);
+    // It may have gone meanwhile, and whoever waited for it has been told.
+    const stalled = this.#stalled.get(peer) ?? [];
     this.#stalled.delete(peer);
+    if (this.#peers.get(peer.node) !== peer) return;
+    if (found instanceof Error) {
+      this.host.log("warn", "a large frame could not be fetched", { from: peer.node, error: String(found) });
+      const why = `it was too large for a frame, and its bytes could not be fetched from blobs: ${found.message}`;
+      peer.unreadable(blob.of, blob.id, failure("Unavailable", why, { node: this.node }));
+    } else this.#take(peer, found);
+    // If another one of its kind is among them, what came after that one goes on waiting.
     for (const bytes of stalled) this.#receive(peer, bytes);
+  }
+
+  /** The frame in a blob, which is nobody else's and goes with that. */
+  async #fetch(hash: string): Promise<Frame> {
+    const bytes = await this.blobs?.get(hash);
+    if (bytes === undefined) throw new Error("they are not there");
+    const frame = this.codec.decodeFrame(bytes);
+    if (frame === undefined) {
+      this.counts.badFrames++;
+      throw new Error("they are no frame");
+    }
+    // Not waited for: it is read, and at worst it stays.
+    this.blobs?.delete(hash).catch((error: unknown) => {
+      this.host.log("warn", "the blob of a large frame was left behind", { hash, error: String(error) });
+    });
+    return frame;
   }
 
   #take(peer: Peer, { envelopes, tagged }: Frame): void {
@@ -212,6 +276,8 @@ export class Peers implements PeerNode {
         this.counts.badFrames++;
         const data = { from: peer.node, kind: envelope.kind, error: String(error) };
         this.host.log("warn", "an envelope was dropped", data);
+        const why = `what was sent cannot be read here: ${String(error)}`;
+        if ("id" in envelope) peer.unreadable(envelope.kind, envelope.id, failure("NotSendable", why));
       }
     }
   }
@@ -246,13 +312,16 @@ export class Peers implements PeerNode {
       case "signal": {
         const watch = this.#watches.get(envelope.id);
         if (watch?.peer !== peer) return;
+        const { address, reason, error } = envelope.end;
+        const end = { address, reason, ...(error && { error: errorIn(error, isTagged, this.revive) }) };
         this.#watches.delete(envelope.id);
-        return watch.onEnd(envelope.end);
+        return watch.onEnd(end);
       }
       case "reconnected":
-        return peer.probe();
+        peer.probe();
+        return this.#watchAgain(peer);
       case "probe":
-        return peer.post({ kind: "forgotten", id: 0, ids: peer.unknown(envelope.ids) });
+        return peer.takeProbe(envelope.ids);
       case "forgotten":
         return peer.takeForgotten(envelope.ids);
       case "stamp":
@@ -266,7 +335,7 @@ export class Peers implements PeerNode {
     if (deadlineMs <= this.host.clock.now()) return;
     const reply = peer.question(id, deadlineMs);
     try {
-      const request = options as unknown as SpawnRequest;
+      const request = checkedRequest(options);
       const args = fromWire(request.args, this.revive) as unknown[];
       reply.value(await this.host.spawn({ ...request, args }, undefined));
     } catch (error) {
@@ -300,10 +369,11 @@ export class Peers implements PeerNode {
       watched = new Map();
       this.#watched.set(peer, watched);
     }
+    if (watched.has(id)) return;
     const all = watched;
-    const unwatch = this.host.watch(to, (end) => {
+    const unwatch = this.host.watch(to, ({ address, reason, error }) => {
       all.delete(id);
-      peer.post({ kind: "signal", id, end });
+      peer.post({ kind: "signal", id, end: { address, reason, ...(error && { error: sendable(error) }) } });
     });
     all.set(id, unwatch);
   }
@@ -317,16 +387,17 @@ export class Peers implements PeerNode {
     this.#departed.add(node);
     if (peer === undefined) return;
     this.#peers.delete(node);
+    this.#stalled.delete(peer);
+    this.#lastIdOfGone = Math.max(this.#lastIdOfGone, peer.lastId);
     peer.gone();
     for (const unwatch of this.#watched.get(peer)?.values() ?? []) unwatch();
     this.#watched.delete(peer);
-    const why = failure("NodeLost", `node ${node} left or died`, { node });
-    for (const [id, watch] of [...this.#watches]) if (watch.peer === peer) this.#endWatch(id, why);
+    for (const [id, watch] of this.#watches) if (watch.peer === peer) this.#endWatch(id, nodeLost(node));
   }
 
-  /** A node is there, perhaps again: one that was cut off comes back under its id. */
+  /** A node is there, perhaps again: one that was cut off comes back under its id, and what it still waits for from here is over. */
   joined(node: string): void {
-    this.#departed.delete(node);
+    if (this.#departed.delete(node)) this.at(node).restored();
   }
 
   async close(): Promise<void> {
@@ -335,3 +406,5 @@ export class Peers implements PeerNode {
     for (const peer of this.#peers.values()) peer.close();
   }
 }
+
+const nodeLost = (node: string): WireError => failure("NodeLost", `node ${node} left or died`, { node });

@@ -81,7 +81,7 @@ export class ActorSystem implements AsyncDisposable {
   /** Everything that is counted here, as plain data of this moment. Looks at every actor: ask every second, not for every call. */
   stats(): SystemStats {
     const { counts, size, waiting, deadLetters } = this.#parts.host;
-    return counts.snapshot({ actors: size, waiting, deadLetters: deadLetters.count });
+    return counts.snapshot({ actors: size, waiting, deadLetters: deadLetters.count, ...this.#parts.peers.stats() });
   }
 
   /** The server's version, durability mode and replicas: which promises are in force. Undefined in a process that is alone. */
