@@ -12,12 +12,6 @@ import { clip, makePaper, type Paper, plain, table } from "./paper.ts";
 
 export type DeadLetterList = Pick<TaskDeadLetters, "list" | "show" | "replay">;
 
-/** A fleet as this command needs it. */
-export interface DeadLetterFleet {
-  readonly deadTasks: DeadLetterList;
-  close(): Promise<void>;
-}
-
 interface Flags extends FleetFlags {
   readonly json?: boolean;
 }
@@ -26,41 +20,45 @@ const COLUMNS = 80;
 const ID_WIDTH = 40;
 const STACK_LINES_MAX = 12;
 
-/** Adds the commands to the program. `open`: joins a fleet; tests give another. */
-export function addDeadLetterCommands(
-  program: Command,
-  terminal: Terminal,
-  done: (status: number) => void,
-  open: (options: ReturnType<typeof fleetOptions>) => Promise<DeadLetterFleet> = connect,
-): void {
+/** Adds the commands to the program. */
+export function addDeadLetterCommands(program: Command, terminal: Terminal, done: (status: number) => void): void {
   const group = program
     .command("dead-letters")
     .description("tasks that failed for good: list them, show why, run them again");
-  const add = (words: string, description: string, run: (ids: readonly string[], at: Place) => Promise<number>) =>
+  const add = (action: Action, ids: string, description: string) =>
     group
-      .command(words)
+      .command(`${action}${ids}`)
       .description(description)
       .option("--servers <addresses>", "NATS servers of the fleet, nats://user:password@host:4222 (FLOTILLA_SERVERS)")
       .option("--prefix <name>", "prefix of the fleet's names on the server (default: flotilla)")
       .option("--json", "print JSON and nothing else")
       .allowExcessArguments(false)
+      // The command itself comes last, its flags before it.
       .action(async (...given: unknown[]) => {
         const flags = given.at(-2) as Flags;
-        const ids = given.slice(0, -2).flat() as string[];
-        const fleet = await open(fleetOptions(flags));
-        try {
-          const paper = makePaper(
-            terminal.out.columns ?? COLUMNS,
-            !flags.json && wantsColour(terminal.out.isTTY === true),
-          );
-          done(await run(ids, { list: fleet.deadTasks, json: flags.json ?? false, terminal, paper }));
-        } finally {
-          await fleet.close();
-        }
+        await using fleet = await connect(fleetOptions(flags));
+        const json = flags.json ?? false;
+        done(await deadLettersCommand(action, given.slice(0, -2).flat() as string[], fleet.deadTasks, json, terminal));
       });
-  add("list", "all of them, the longest dead first", (_, at) => listCommand(at));
-  add("show <id>", "one of them, with every attempt", ([id = ""], at) => showCommand(id, at));
-  add("replay <ids...>", "put them into the queue again, under their ids", (ids, at) => replayCommand(ids, at));
+  add("list", "", "all of them, the longest dead first");
+  add("show", " <id>", "one of them, with every attempt");
+  add("replay", " <ids...>", "put them into the queue again, under their ids");
+}
+
+type Action = "list" | "show" | "replay";
+
+/** Runs one of the commands and resolves with its exit status. Throws TaskNotDead (show). */
+export function deadLettersCommand(
+  action: Action,
+  ids: readonly string[],
+  list: DeadLetterList,
+  json: boolean,
+  terminal: Terminal,
+): Promise<number> {
+  const paper = makePaper(terminal.out.columns ?? COLUMNS, !json && wantsColour(terminal.out.isTTY === true));
+  const place: Place = { list, json, terminal, paper };
+  if (action === "list") return listCommand(place);
+  return action === "show" ? showCommand(ids[0] ?? "", place) : replayCommand(ids, place);
 }
 
 interface Place {

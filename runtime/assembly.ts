@@ -94,8 +94,8 @@ export class Assembly {
     this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
     this.types = new Types(node, this.#loader);
     const presence = membership && { presence: (peer: string) => membership.presence(peer) };
-    this.directory = new Directory(ports.store, { revive: this.#revive, ...presence });
-    this.host = this.#newHost(counts);
+    this.directory = new Directory(ports.store, { values, ...presence });
+    this.host = this.#newHost(counts, values);
     this.peers = this.#newPeers(codec, counts);
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
@@ -120,7 +120,7 @@ export class Assembly {
 
   readonly #revive = (address: Address): AnyHandle => this.handleOf(address);
 
-  #newHost(counts: Counts): Host {
+  #newHost(counts: Counts, values: ValueCodec): Host {
     const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
     return new Host({
@@ -129,7 +129,7 @@ export class Assembly {
       log,
       store: ports.store,
       directory: this.directory,
-      revive: this.#revive,
+      values,
       types: this.types,
       counts,
       tracing: this.#tracing,

@@ -9,7 +9,7 @@
 import { type Address, formatAddress } from "./address.ts";
 import type { Cell } from "./cell/cell.ts";
 import type { Clock } from "./clock.ts";
-import type { ReviveHandle } from "./codec.ts";
+import type { ValueCodec } from "./codec.ts";
 import { type Claim, type Directory, isChosen, type NameEntry } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
@@ -33,7 +33,7 @@ export interface HoldingsOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly store: Store;
-  readonly revive: ReviveHandle;
+  readonly values: ValueCodec;
   readonly directory: Directory;
   readonly fleet: FleetTies | undefined;
   readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
@@ -121,9 +121,9 @@ export class Holdings {
     this.#held.set(cell, holding);
     const { claim } = holding;
     if (!isChosen(claim.key)) return;
-    const { store, revive, clock, fleet } = this.#options;
+    const { store, values, clock, fleet } = this.#options;
     const isValid = () => fleet?.membership.isValid ?? true;
-    const keys = new FencedKeys({ store, revive, cell, claim, isValid, onFenced: (why) => this.lose(cell, why) });
+    const keys = new FencedKeys({ store, values, cell, claim, isValid, onFenced: (why) => this.lose(cell, why) });
     const reminders = new Reminders(keys, cell, clock);
     this.#durables.set(cell, { fence: keys.fence, state: stateOf(keys), reminders });
     reminders.start();

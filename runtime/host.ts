@@ -13,7 +13,7 @@ import { goneFailure } from "./cell/refusal.ts";
 import { RunQueue } from "./cell/run-queue.ts";
 import type { Directive } from "./cell/supervisor.ts";
 import type { Clock } from "./clock.ts";
-import type { ReviveHandle } from "./codec.ts";
+import type { ValueCodec } from "./codec.ts";
 import type { Counts } from "./counts.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { type Claim, type Directory, nameKey, since, UNNAMED } from "./directory.ts";
@@ -54,8 +54,8 @@ export interface HostOptions {
   /** Undefined when nobody records spans. */
   readonly tracing: Tracing | undefined;
   readonly types: Types;
-  /** Makes the handles that stored values may hold. */
-  readonly revive: ReviveHandle;
+  /** How actors' state is stored. */
+  readonly values: ValueCodec;
   readonly startTimeoutMs: number;
   readonly contextOf: (cell: Cell) => unknown;
   /** Absent when this process is alone. */
@@ -80,8 +80,8 @@ export class Host implements CellHost {
     this.clock = options.clock;
     this.startTimeoutMs = options.startTimeoutMs;
     this.#queue = new RunQueue(options.clock);
-    const { node, clock, store, directory, revive, fleet } = options;
-    this.holdings = new Holdings({ node, clock, store, directory, revive, fleet, log: this.log.bind(this) });
+    const { node, clock, store, directory, values, fleet } = options;
+    this.holdings = new Holdings({ node, clock, store, directory, values, fleet, log: this.log.bind(this) });
   }
 
   /** What can be made here. */

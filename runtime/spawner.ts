@@ -15,6 +15,9 @@ import { type Decision, type NodeRecord, type Placer, unplaceable } from "./plac
 import { isThenable } from "./thenable.ts";
 import type { Types } from "./types.ts";
 
+/** One for all actors made without any: each of 100,000 idle ones would keep an empty list. */
+const NO_ARGS: readonly unknown[] = [];
+
 export interface SpawnerOptions {
   readonly node: string;
   readonly host: Host;
@@ -121,7 +124,8 @@ export class Spawner {
     const code = this.#options.types.register(type);
     const { name, namespace, getIfExists, detached } = options ?? {};
     // Kept for restarts, so from now on nobody else's: what the spawner does to its own must not show in a later life.
-    const args = settings.copy ? copyArgs([...(options?.args ?? [])]) : (options?.args ?? []);
+    const given = options?.args ?? NO_ARGS;
+    const args = settings.copy && given.length > 0 ? copyArgs([...given]) : given;
     return {
       type: type.type,
       version: type.version,

@@ -157,10 +157,6 @@ export class Connection {
     return this.#isConnected;
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
   /** Calls back on each loss and each return, until the answered function is called. */
   onState(listener: (isConnected: boolean) => void): () => void {
     this.#listeners.add(listener);

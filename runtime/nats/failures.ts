@@ -27,9 +27,6 @@ const NATS_ERRORS = {
   ServerFailed: { retryable: true, remedy: "Read what the server answered in the message, and its log." },
 } satisfies Record<string, ErrorKind>;
 
-/** The codes of the NATS forms, for docs. */
-export const natsErrors: Readonly<Record<keyof typeof NATS_ERRORS, ErrorKind>> = NATS_ERRORS;
-
 export const natsError = errorsFrom(NATS_ERRORS);
 
 export const unavailable = (message: string, cause?: unknown): FlotillaError =>

@@ -17,7 +17,7 @@ export interface TaskDeadLetter {
   readonly method: string;
   readonly submittedAtMs: number;
   readonly failedAtMs: number;
-  /** Every attempt, the last one at the end; at most 50 of them. */
+  /** Every attempt, the last one at the end; the last 30 when there were more. */
   readonly history: readonly TaskFailure[];
 }
 

@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { ADDRESS } from "../../../runtime/address.ts";
 import { CodeLoader } from "../../../runtime/code/code-loader.ts";
+import { Codec } from "../../../runtime/codec.ts";
 import { Counts } from "../../../runtime/counts.ts";
 import { Directory } from "../../../runtime/directory.ts";
 import { Host, type SpawnRequest } from "../../../runtime/host.ts";
@@ -261,7 +262,7 @@ describe("when the owner is gone", () => {
       clock: fleet.clock,
       log: () => {},
       store: fleet.store,
-      revive: (address) => address,
+      values: new Codec().values((address) => address),
       directory: new Directory(fleet.store, { presence: (node) => membership.presence(node) }),
       types,
       counts: new Counts(),

@@ -258,6 +258,22 @@ describe("bounds", () => {
   });
 });
 
+it("a history has the last 30 failures, however long their words are, and fits into its event", async () => {
+  const clock = new FakeClock();
+  await using nodes = taskNodes({ clock });
+  await nodes.open("worker", () => Promise.reject(new Error("漢".repeat(10_000)))).tasks.serve("counter");
+  const { tasks } = nodes.open("driver");
+  const id = await tasks.submit(TYPE, "go", [new Uint8Array(400_000)], {
+    retries: 100,
+    backoff: { firstMs: 1, maxMs: 1 },
+  });
+  const result = caught(tasks.result(id));
+  await clock.advance(1_000);
+  expect(historyOf(await result).map(({ attempt }) => attempt)).toEqual(Array.from({ length: 30 }, (_, at) => 72 + at));
+  expect(await tasks.deadLetters.list()).toHaveLength(1);
+  await tasks.deadLetters.replay(id);
+});
+
 describe("dead letters", () => {
   async function dead(id: string) {
     let healthy = false;
