@@ -21,6 +21,7 @@ import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./
 import { Host } from "./host.ts";
 import type { LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
+import { checkType } from "./options.ts";
 import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
@@ -253,12 +254,18 @@ export class Assembly {
   }
 
   spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
-    const make = async () => this.handleOf(await this.#spawner.spawn(parent, type, options), type);
-    return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
+    const make = async () => {
+      checkType(type);
+      return this.handleOf(await this.#spawner.spawn(parent, type, options), type);
+    };
+    return this.#tracing === undefined || typeof type?.type !== "string"
+      ? make()
+      : this.#tracing.spawning(type.type, make);
   }
 
   /** Makes a type known here and to the other nodes, and runs its tasks when this node runs any. */
   register(type: ActorType): void {
+    checkType(type);
     this.types.register(type);
     this.#settings.membership?.knows(type);
     if (this.#started) this.#serve(type.type);

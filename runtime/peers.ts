@@ -1,5 +1,5 @@
 // The other nodes, and what passes between nodes beside calls and answers: spawns, stops, watches, and word of lost frames.
-// It is not how one call travels (peer.ts).
+// It is not how one call travels (peer.ts), nor who watches whom (watches.ts).
 //
 // PS1  Bytes that are no frame of ours are counted and dropped, and never disturb what else is under way.
 // PS2  Frames of one peer are taken in the order they came, also while one of them is fetched from blobs.
@@ -14,11 +14,11 @@ import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
 import { type Receipt, readReceipt } from "./outbox.ts";
-import { errorIn, Peer, type PeerNode, unknownActor } from "./peer.ts";
-import { sendable } from "./remote-reply.ts";
+import { Peer, type PeerNode, unknownActor } from "./peer.ts";
 import { checkedRequest } from "./spawn-request.ts";
 import type { Transport } from "./transport.ts";
 import type { TypeRequest } from "./types.ts";
+import { Watches } from "./watches.ts";
 
 export interface PeersOptions {
   readonly node: string;
@@ -39,18 +39,6 @@ export interface PeersOptions {
 /** Departed nodes that are remembered: messages for others find out by themselves. */
 const DEPARTED_MAX = 10_000;
 
-/** A peer's watch of an actor here: how to take it back. */
-type Watched = Map<number, () => void>;
-
-interface Watch {
-  /** Undefined when the node was gone before it could be asked. */
-  readonly peer: Peer | undefined;
-  readonly to: Address;
-  readonly onEnd: (end: ActorEnd) => void;
-  /** Not asked for a second time yet. */
-  isNew: boolean;
-}
-
 export class Peers implements PeerNode {
   readonly node: string;
   readonly host: Host;
@@ -63,15 +51,13 @@ export class Peers implements PeerNode {
   readonly #peers = new Map<string, Peer>();
   /** Nodes that left or died, until they are seen again. */
   readonly #departed = new Set<string>();
-  readonly #watches = new Map<number, Watch>();
-  readonly #watched = new Map<Peer, Watched>();
+  readonly #watches: Watches;
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #reconnected: () => void;
   readonly #load: (request: TypeRequest) => Promise<void>;
   /** No number asked of a node that is gone is used again: it may come back and answer. */
   #lastIdOfGone = 0;
-  #lastWatch = 0;
   #isBroken = false;
 
   constructor(options: PeersOptions) {
@@ -85,6 +71,7 @@ export class Peers implements PeerNode {
     this.counts = options.counts;
     this.#reconnected = options.reconnected;
     this.#load = options.load;
+    this.#watches = new Watches({ host: this.host, revive: this.revive, find: (node) => this.find(node) });
   }
 
   get isBroken(): boolean {
@@ -113,7 +100,7 @@ export class Peers implements PeerNode {
         this.#reconnected();
         for (const peer of this.#peers.values()) {
           peer.restored();
-          this.#watchAgain(peer);
+          this.#watches.again(peer);
         }
       },
     });
@@ -168,51 +155,24 @@ export class Peers implements PeerNode {
     return { cancel: () => peer.forget(id) };
   }
 
+  /** Calls `onEnd` once when an actor of another node ends. Answers how to take that back. */
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
-    const id = ++this.#lastWatch;
-    const peer = this.find(to.node);
-    this.#watches.set(id, { peer, to, onEnd, isNew: true });
-    if (peer === undefined) this.#endWatch(id, nodeLost(to.node));
-    else peer.post({ kind: "watch", id, to });
-    return () => {
-      if (this.#watches.delete(id)) peer?.post({ kind: "unwatch", id, to });
-    };
-  }
-
-  /** Word of an end, or the watch itself, may have been lost: watching twice does nothing. */
-  #watchAgain(peer: Peer): void {
-    for (const [id, watch] of this.#watches) {
-      if (watch.peer !== peer) continue;
-      // The node may be about to come back itself, and will then ask for this again: that it is not there now is no end.
-      watch.isNew = false;
-      peer.post({ kind: "watch", id, to: watch.to });
-    }
+    return this.#watches.watch(to, onEnd);
   }
 
   /** A frame found nobody. */
   #lost(node: string, { asks, watches, casts }: Receipt): void {
     const why = failure("Unavailable", `node ${node} is not there; it was not delivered`, { node });
     this.#peers.get(node)?.lost(asks, why);
-    for (let id = watches.first; id <= watches.last; id++) {
-      const watch = this.#watches.get(id);
-      if (watch?.isNew && watch.to.node === node) this.#endWatch(id, why);
-    }
+    this.#watches.lost(node, watches, why);
     for (let count = 0; count < casts; count++) this.host.deadLetter(unknownActor(node), "cast", why);
   }
 
   undeliverable(_peer: Peer, envelope: Envelope, why: WireError): Envelope | undefined {
-    if (envelope.kind === "watch") this.#endWatch(envelope.id, why);
+    if (envelope.kind === "watch") this.#watches.end(envelope.id, why);
     if (envelope.kind !== "signal") return undefined;
     const { address, reason } = envelope.end;
     return envelope.end.error === undefined ? undefined : { ...envelope, end: { address, reason } };
-  }
-
-  /** In a microtask, as a host does: whoever has just asked to watch holds the way to take it back by then. */
-  #endWatch(id: number, error: WireError): void {
-    queueMicrotask(() => {
-      const watch = this.#watches.get(id);
-      if (this.#watches.delete(id)) watch?.onEnd({ address: watch.to, reason: "unknown", error });
-    });
   }
 
   // In ----------------------------------------------------------------------------------------------------------------------
@@ -304,22 +264,14 @@ export class Peers implements PeerNode {
       case "stop":
         return void this.#takeStop(peer, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
       case "watch":
-        return this.#takeWatch(peer, envelope.id, envelope.to);
+        return this.#watches.take(peer, envelope.id, envelope.to);
       case "unwatch":
-        this.#watched.get(peer)?.get(envelope.id)?.();
-        this.#watched.get(peer)?.delete(envelope.id);
-        return;
-      case "signal": {
-        const watch = this.#watches.get(envelope.id);
-        if (watch?.peer !== peer) return;
-        const { address, reason, error } = envelope.end;
-        const end = { address, reason, ...(error && { error: errorIn(error, isTagged, this.revive) }) };
-        this.#watches.delete(envelope.id);
-        return watch.onEnd(end);
-      }
+        return this.#watches.drop(peer, envelope.id);
+      case "signal":
+        return this.#watches.hear(peer, envelope.id, envelope.end, isTagged);
       case "reconnected":
         peer.probe();
-        return this.#watchAgain(peer);
+        return this.#watches.again(peer);
       case "probe":
         return peer.takeProbe(envelope.ids);
       case "forgotten":
@@ -363,21 +315,6 @@ export class Peers implements PeerNode {
     }
   }
 
-  #takeWatch(peer: Peer, id: number, to: Address): void {
-    let watched = this.#watched.get(peer);
-    if (watched === undefined) {
-      watched = new Map();
-      this.#watched.set(peer, watched);
-    }
-    if (watched.has(id)) return;
-    const all = watched;
-    const unwatch = this.host.watch(to, ({ address, reason, error }) => {
-      all.delete(id);
-      peer.post({ kind: "signal", id, end: { address, reason, ...(error && { error: sendable(error) }) } });
-    });
-    all.set(id, unwatch);
-  }
-
   // Ends --------------------------------------------------------------------------------------------------------------------
 
   /** The node has left or died: whoever waits for it is told. */
@@ -390,9 +327,7 @@ export class Peers implements PeerNode {
     this.#stalled.delete(peer);
     this.#lastIdOfGone = Math.max(this.#lastIdOfGone, peer.lastId);
     peer.gone();
-    for (const unwatch of this.#watched.get(peer)?.values() ?? []) unwatch();
-    this.#watched.delete(peer);
-    for (const [id, watch] of this.#watches) if (watch.peer === peer) this.#endWatch(id, nodeLost(node));
+    this.#watches.gone(peer);
   }
 
   /** A node is there, perhaps again: one that was cut off comes back under its id, and what it still waits for from here is over. */
@@ -406,5 +341,3 @@ export class Peers implements PeerNode {
     for (const peer of this.#peers.values()) peer.close();
   }
 }
-
-const nodeLost = (node: string): WireError => failure("NodeLost", `node ${node} left or died`, { node });
