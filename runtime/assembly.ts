@@ -22,6 +22,7 @@ import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./
 import { Host } from "./host.ts";
 import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
+import { checkType } from "./options.ts";
 import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
@@ -270,14 +271,20 @@ export class Assembly {
   }
 
   spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
-    // Also for its own placer: a process can make what it spawns.
-    this.#settings.membership?.knows(type);
-    const make = async () => this.handleOf(await this.#spawner.spawn(parent, type, options), type);
-    return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
+    const make = async () => {
+      checkType(type);
+      // Also for its own placer: a process can make what it spawns.
+      this.#settings.membership?.knows(type);
+      return this.handleOf(await this.#spawner.spawn(parent, type, options), type);
+    };
+    return this.#tracing === undefined || typeof type?.type !== "string"
+      ? make()
+      : this.#tracing.spawning(type.type, make);
   }
 
   /** Makes a type known here and to the other nodes, and runs its tasks when this node runs any. */
   register(type: ActorType): void {
+    checkType(type);
     this.types.register(type);
     this.#settings.membership?.knows(type);
     if (this.#started) this.#serve(type.type);
@@ -303,28 +310,28 @@ export class Assembly {
     else this.register(type);
   }
 
-  /** Where an actor lives now; undefined when it is no more. Throws Unavailable while that is not known. */
-  async #located(address: Address): Promise<Address | undefined> {
+  stop(address: Address, timeoutMs: number): Promise<void> {
+    return this.#whereItLives(address, async (at) => {
+      if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
+      // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
+      await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
+    });
+  }
+
+  kill(address: Address): Promise<void> {
+    return this.#whereItLives(address, async (at) => {
+      if (at.node === this.#settings.node) return this.host.kill(at);
+      await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
+    });
+  }
+
+  /** Does `end` to an actor: at once where it is known to be, an actor may end itself. Nothing when it is no more. */
+  async #whereItLives(address: Address, end: (at: Address) => Promise<void>): Promise<void> {
     const located = this.#routes.locate(address);
-    const found = located instanceof Promise ? await located : located;
-    if (!("code" in found)) return found;
-    if (found.code === "NoSuchActor") return undefined;
-    throw errorOf(found);
-  }
-
-  async stop(address: Address, timeoutMs: number): Promise<void> {
-    const at = await this.#located(address);
-    if (at === undefined) return;
-    if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
-    // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
-  }
-
-  async kill(address: Address): Promise<void> {
-    const at = await this.#located(address);
-    if (at === undefined) return;
-    if (at.node === this.#settings.node) return this.host.kill(at);
-    await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
+    if (!(located instanceof Promise)) return end(located);
+    const found = await located;
+    if (!("code" in found)) return end(found);
+    if (found.code !== "NoSuchActor") throw errorOf(found);
   }
 
   watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {

@@ -5,9 +5,10 @@ import type { SystemSettings } from "./assembly.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { ownVersions } from "./code/code-format.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
+import { checkConnectOptions } from "./connect-options.ts";
 import { FleetPlacer } from "./fleet-placer.ts";
 import { LEASE_PROFILES } from "./lease.ts";
-import { type LogLevel, type LogSink, silentLog } from "./log.ts";
+import { type LogLevel, type LogSink, silentLog, unfailing } from "./log.ts";
 import { Membership } from "./membership.ts";
 import { memoryPorts } from "./memory/ports.ts";
 import { milliseconds, nodeName, plainName, refuse } from "./options.ts";
@@ -59,11 +60,12 @@ const ON_A_FLEET = [...CREDENTIALS, "prefix", "labels", "accepts", "allowCode", 
 
 /**
  * An actor system: in this process alone (nothing to install, nothing to start) or, with `servers`, as a member of a fleet.
- * Throws InvalidOption; with servers also ServerUnreachable, ServerNotNats, ServerRefused, ServerTooOld, ServerWithoutJetStream, StreamDiffers,
+ * Throws InvalidOption; with servers also ServerUnreachable, ServerNotNats, ServerRefused, ServerTooOld, ServerPayloadSmall, ServerWithoutJetStream, StreamDiffers,
  * NodeNameTaken.
  */
 export async function connect(options: ConnectOptions = {}): Promise<ActorSystem> {
   refuseWhileLoading();
+  checkConnectOptions(options);
   const random = options.random ?? systemRandom;
   const name = nodeName("name", options.name ?? `node-${random.id()}`);
   const given = options.node ?? (options.name === undefined ? name : `${name}-${random.id()}`);
@@ -71,7 +73,7 @@ export async function connect(options: ConnectOptions = {}): Promise<ActorSystem
     node: plainName("node", given),
     clock: options.clock ?? systemClock,
     random,
-    log: options.log ?? silentLog,
+    log: options.log === undefined ? silentLog : unfailing(options.log),
     callTimeoutMs: milliseconds("callTimeoutMs", options.callTimeoutMs ?? CALL_TIMEOUT_MS, 1),
     tracing: options.tracing,
   };
@@ -92,7 +94,7 @@ type Common = Omit<SystemSettings, "ports">;
 
 function alone(common: Common, options: ConnectOptions): SystemSettings {
   const stray = ON_A_FLEET.find((option) => options[option] !== undefined);
-  if (stray !== undefined) refuse(stray, "servers beside it", "none");
+  if (stray !== undefined) refuse("servers", `an address beside ${stray}`, undefined);
   return { ...common, ports: memoryPorts(common.node, common.clock, options.ports) };
 }
 
@@ -103,7 +105,7 @@ async function member(
   const { servers, name, ...settings } = common;
   const { clock, random, log } = settings;
   const node = nodeName("node", settings.node);
-  if (options.ports !== undefined) refuse("ports", "no ports of one's own beside servers", "both");
+  if (options.ports !== undefined) refuse("ports", "none beside servers", options.ports);
   const profile = LEASE_PROFILES[options.lease ?? "normal"];
   if (profile === undefined) refuse("lease", '"normal" or "fast"', options.lease);
   const given = Object.fromEntries(CREDENTIALS.map((key) => [key, options[key]]));
