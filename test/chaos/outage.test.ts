@@ -14,6 +14,8 @@ const CALL_MS = 5_000;
 /** From the server's return to the first answer. */
 const RECOVERY_MS = 4_000;
 const TASKS = 300;
+/** Long enough that many are in hand when the server dies. */
+const TASK_MS = 300;
 
 async function open() {
   const fleet = await openProcesses(ACTORS);
@@ -28,7 +30,7 @@ async function tasks(driver: ActorSystem, fleet: FleetProcesses): Promise<void> 
   const one = async (id: string): Promise<void> => {
     for (;;) {
       try {
-        await driver.submit(Scribe, "note", [fleet.file("tasks"), id, 20], { id, retries: 20 });
+        await driver.submit(Scribe, "note", [fleet.file("tasks"), id, TASK_MS], { id, retries: 20 });
         break;
       } catch (error) {
         if (!isFlotillaError(error, "Unavailable")) throw error;
@@ -65,7 +67,7 @@ describe.skipIf(missing !== undefined)(
       const topic = topicLoad(driver, "chaos.events");
       const stream = readAll(scribe.numbers(fleet.file("stream"), 10_000_000));
       const work = tasks(driver, fleet);
-      await waitUntil("all is under way", () => load.ended.length > 200 && topic.seen.length > 5 && stream.count > 500);
+      await waitUntil("all is under way", () => load.ended.length > 200 && topic.seen.length > 5 && stream.count > 500 && fleet.lines("tasks").length > 20);
       const spawns = Array.from({ length: 30 }, () => end(driver.spawn(Scribe, { node: b.node })));
       const killedMs = driver.clock.now();
       await fleet.server.kill();
