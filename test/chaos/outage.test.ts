@@ -67,7 +67,11 @@ describe.skipIf(missing !== undefined)(
       const topic = topicLoad(driver, "chaos.events");
       const stream = readAll(scribe.numbers(fleet.file("stream"), 10_000_000));
       const work = tasks(driver, fleet);
-      await waitUntil("all is under way", () => load.ended.length > 200 && topic.seen.length > 5 && stream.count > 500 && fleet.lines("tasks").length > 20);
+      await waitUntil(
+        "all is under way",
+        () =>
+          load.ended.length > 200 && topic.seen.length > 5 && stream.count > 500 && fleet.lines("tasks").length > 20,
+      );
       const spawns = Array.from({ length: 30 }, () => end(driver.spawn(Scribe, { node: b.node })));
       const killedMs = driver.clock.now();
       await fleet.server.kill();
