@@ -277,16 +277,20 @@ export class Assembly {
     });
   }
 
+  /** Whether an actor is where its address says, or nowhere. Those here end at once: nothing may come in between. */
+  #isBound(address: Address): boolean {
+    return address.key === undefined || this.host.find(address) !== undefined;
+  }
+
   /** Where an actor to be ended is; undefined when it is no more. Throws Unavailable while that is not known. */
-  async #placeOf(address: Address): Promise<Address | undefined> {
-    if (address.key === undefined || this.host.find(address) !== undefined) return address;
-    const located = await this.directory.locate(address.key);
+  async #placeOf({ key = "" }: Address): Promise<Address | undefined> {
+    const located = await this.directory.locate(key);
     if (located.kind === "unsettled") throw runtimeError("Unavailable", `it cannot be ended now: ${located.why}`);
     return located.kind === "at" ? located.address : undefined;
   }
 
   async stop(handle: Address, timeoutMs: number): Promise<void> {
-    const address = await this.#placeOf(handle);
+    const address = this.#isBound(handle) ? handle : await this.#placeOf(handle);
     if (address === undefined) return;
     if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
     // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
@@ -294,7 +298,7 @@ export class Assembly {
   }
 
   async kill(handle: Address): Promise<void> {
-    const address = await this.#placeOf(handle);
+    const address = this.#isBound(handle) ? handle : await this.#placeOf(handle);
     if (address === undefined) return;
     if (address.node === this.#settings.node) return this.host.kill(address);
     await this.#questions.ask((sink) => this.peers.stop(address, "kill", 0, sink));
