@@ -1,11 +1,11 @@
 // The server dies and comes back, for shorter and for longer than a lease, while everything that a fleet does is under way.
 
 import { describe, expect, test } from "vitest";
-import { type ActorSystem, isFlotillaError } from "../../runtime/index.ts";
+import { type ActorEnd, type ActorSystem, isFlotillaError } from "../../runtime/index.ts";
 import { BUSY_MS, FAST, type FleetProcesses, openProcesses, sees, story, timed } from "../support/fleet-processes.ts";
 import { natsMissing } from "../support/nats-server.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { Keeper, Scribe } from "./actors.ts";
+import { Boss, Keeper, Scribe } from "./actors.ts";
 import { type Ended, Load, topicLoad } from "./load.ts";
 import { ACTORS } from "./places.ts";
 
@@ -126,6 +126,11 @@ describe.skipIf(missing !== undefined)(
       await using _ = fleet;
       const keeper = await driver.spawn(Keeper, { name: "k", node: a.node, detached: true });
       const saved = await keeper.save(7);
+      const boss = await driver.spawn(Boss, { node: a.node });
+      const own = await boss.ownScribe();
+      expect(await own.count()).toBe(1);
+      const ends: ActorEnd[] = [];
+      driver.watch(own, (end) => ends.push(end));
       const topic = topicLoad(driver, "chaos.events");
       const work = tasks(driver, fleet);
       await waitUntil("all is under way", () => topic.seen.length > 5 && fleet.lines("tasks").length > 50);
@@ -146,6 +151,11 @@ describe.skipIf(missing !== undefined)(
       await work;
       await topic.stop();
       await sees(driver, a, b);
+      // Whoever had declared the node dead would have told the watcher.
+      expect(await own.count()).toBe(2);
+      expect(ends).toEqual([]);
+      await driver.kill(own);
+      await waitUntil("the watch of before is heard", () => ends.length > 0);
       const again = await keeper.save(8);
       expect(again.fence).toBeGreaterThan(saved.fence);
       const [reminded = ""] = fleet.lines("reminded");
