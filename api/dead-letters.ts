@@ -7,16 +7,12 @@
 import type { Command } from "commander";
 import { connect, isFlotillaError, type TaskDeadLetter, type TaskDeadLetters } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
+import { addFleetFlags } from "./fleet-flags.ts";
+import { since } from "./fleet-text.ts";
 import { type FleetFlags, fleetOptions, wantsColour } from "./options.ts";
 import { clip, makePaper, type Paper, plain, table } from "./paper.ts";
 
 export type DeadLetterList = Pick<TaskDeadLetters, "list" | "show" | "replay">;
-
-/** A fleet as this command needs it. */
-export interface DeadLetterFleet {
-  readonly deadTasks: DeadLetterList;
-  close(): Promise<void>;
-}
 
 interface Flags extends FleetFlags {
   readonly json?: boolean;
@@ -26,41 +22,41 @@ const COLUMNS = 80;
 const ID_WIDTH = 40;
 const STACK_LINES_MAX = 12;
 
-/** Adds the commands to the program. `open`: joins a fleet; tests give another. */
-export function addDeadLetterCommands(
-  program: Command,
-  terminal: Terminal,
-  done: (status: number) => void,
-  open: (options: ReturnType<typeof fleetOptions>) => Promise<DeadLetterFleet> = connect,
-): void {
+/** Adds the commands to the program. */
+export function addDeadLetterCommands(program: Command, terminal: Terminal, done: (status: number) => void): void {
   const group = program
     .command("dead-letters")
     .description("tasks that failed for good: list them, show why, run them again");
-  const add = (words: string, description: string, run: (ids: readonly string[], at: Place) => Promise<number>) =>
-    group
-      .command(words)
-      .description(description)
-      .option("--servers <addresses>", "NATS servers of the fleet, nats://user:password@host:4222 (FLOTILLA_SERVERS)")
-      .option("--prefix <name>", "prefix of the fleet's names on the server (default: flotilla)")
+  const add = (action: Action, ids: string, description: string) =>
+    addFleetFlags(group.command(`${action}${ids}`).description(description))
       .option("--json", "print JSON and nothing else")
       .allowExcessArguments(false)
+      // The command itself comes last, its flags before it.
       .action(async (...given: unknown[]) => {
         const flags = given.at(-2) as Flags;
-        const ids = given.slice(0, -2).flat() as string[];
-        const fleet = await open(fleetOptions(flags));
-        try {
-          const paper = makePaper(
-            terminal.out.columns ?? COLUMNS,
-            !flags.json && wantsColour(terminal.out.isTTY === true),
-          );
-          done(await run(ids, { list: fleet.deadTasks, json: flags.json ?? false, terminal, paper }));
-        } finally {
-          await fleet.close();
-        }
+        await using fleet = await connect(fleetOptions(flags));
+        const json = flags.json ?? false;
+        done(await deadLettersCommand(action, given.slice(0, -2).flat() as string[], fleet.deadTasks, json, terminal));
       });
-  add("list", "all of them, the longest dead first", (_, at) => listCommand(at));
-  add("show <id>", "one of them, with every attempt", ([id = ""], at) => showCommand(id, at));
-  add("replay <ids...>", "put them into the queue again, under their ids", (ids, at) => replayCommand(ids, at));
+  add("list", "", "all of them, the longest dead first");
+  add("show", " <id>", "one of them, with every attempt");
+  add("replay", " <ids...>", "put them into the queue again, under their ids");
+}
+
+type Action = "list" | "show" | "replay";
+
+/** Runs one of the commands and resolves with its exit status. Throws TaskNotDead (show). */
+export function deadLettersCommand(
+  action: Action,
+  ids: readonly string[],
+  list: DeadLetterList,
+  json: boolean,
+  terminal: Terminal,
+): Promise<number> {
+  const paper = makePaper(terminal.out.columns ?? COLUMNS, !json && wantsColour(terminal.out.isTTY === true));
+  const place: Place = { list, json, terminal, paper };
+  if (action === "list") return listCommand(place);
+  return action === "show" ? showCommand(ids[0] ?? "", place) : replayCommand(ids, place);
 }
 
 interface Place {
@@ -69,8 +65,6 @@ interface Place {
   readonly terminal: Terminal;
   readonly paper: Paper;
 }
-
-const when = (atMs: number): string => new Date(atMs).toISOString().replace("T", " ").slice(0, 19);
 
 async function listCommand({ list, json, terminal, paper }: Place): Promise<number> {
   const letters = await list.list();
@@ -83,7 +77,7 @@ function listText(letters: readonly TaskDeadLetter[], { columns, colour }: Paper
   const rows = letters.map(({ id, type, method, failedAtMs, history }) => [
     clip(id, ID_WIDTH),
     clip(`${type}.${method}`, ID_WIDTH),
-    when(failedAtMs),
+    since(failedAtMs),
     String(history.at(-1)?.attempt ?? 0),
     clip(`${history.at(-1)?.code}: ${history.at(-1)?.message}`, columns),
   ]);
@@ -102,15 +96,15 @@ function showText({ id, type, method, submittedAtMs, failedAtMs, history }: Task
   const attempts = history.flatMap(({ attempt, node, atMs, code, message, stack }) => [
     "",
     colour.bold(`Attempt ${attempt}`) +
-      colour.dim(`  ${when(atMs)}  ${node === undefined ? "node unknown" : plain(node)}`),
+      colour.dim(`  ${since(atMs)}  ${node === undefined ? "node unknown" : plain(node)}`),
     `${plain(code)}: ${plain(message)}`,
     ...(stack === undefined ? [] : plain(stack).split("\n").slice(0, STACK_LINES_MAX)).map((line) => colour.dim(line)),
   ]);
   return `${[
     colour.bold(plain(id)),
     `Task       ${plain(type)}.${plain(method)}`,
-    `Submitted  ${when(submittedAtMs)}`,
-    `Dead since ${when(failedAtMs)} (UTC)`,
+    `Submitted  ${since(submittedAtMs)}`,
+    `Dead since ${since(failedAtMs)} (UTC)`,
     ...attempts,
   ].join("\n")}\n`;
 }

@@ -20,7 +20,7 @@ export async function startFleet(servers: string, count = 1): Promise<Fleet> {
   const nodes = [name(0), ...Array.from({ length: count - 1 }, (_, index) => name(index + 1))] as const;
   await using processes = new AsyncDisposableStack();
   await Promise.all(nodes.map(async (node) => processes.use(await startProcess(NODE, servers, node))));
-  const system = await connect({ servers, name: name(count) });
+  const system = await connect({ servers });
   processes.use(system);
   const kept = processes.move();
   return { system, nodes: [nodes[0], ...nodes.slice(1)], close: () => kept.disposeAsync() };

@@ -5,5 +5,5 @@ import { BENCH_ACTORS } from "./scenarios/actors.ts";
 import { beReady } from "./second-process.ts";
 
 const [servers = "", name = ""] = process.argv.slice(2);
-const fleet = await connect({ servers, name, accepts: true, actors: BENCH_ACTORS });
+const fleet = await connect({ servers, name, actors: BENCH_ACTORS, accepts: true });
 beReady(() => fleet.close());

@@ -25,6 +25,8 @@ export interface Scenario {
   /** "calls/s", "B/actor". */
   readonly unit: string;
   readonly bars: readonly Bar[];
+  /** It counts bytes and takes no times, so that few rounds tell as much as many. */
+  readonly steady?: true;
   /** Builds what the rounds need, outside the measured time. Throws NotMeasured where the row cannot be measured here. */
   start(setting: Setting): Promise<Running>;
 }

@@ -16,11 +16,11 @@ import { makeContext } from "./context.ts";
 import { Counts } from "./counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
-import type { ActorEnd } from "./envelope.ts";
-import { runtimeError } from "./errors.ts";
+import type { ActorEnd, WireError } from "./envelope.ts";
+import { errorOf, failureOf } from "./failure.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host } from "./host.ts";
-import type { LogSink } from "./log.ts";
+import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
@@ -35,7 +35,7 @@ import { runTask } from "./tasks/run-task.ts";
 import { Tasks } from "./tasks/tasks.ts";
 import { Topics } from "./topics.ts";
 import { type Tracing, tracingFor } from "./trace.ts";
-import { Types } from "./types.ts";
+import { type TypeRequest, Types } from "./types.ts";
 
 /** `connect`'s options, complete. */
 export interface SystemSettings {
@@ -49,8 +49,8 @@ export interface SystemSettings {
   readonly ports: Ports;
   /** The promises in force on a fleet. */
   readonly facts?: FleetFacts;
-  /** What is known of another node. Default: what membership knows. */
-  readonly recordOf?: (node: string) => NodeRecord | undefined;
+  /** Who else is there, without a membership. */
+  readonly nodes?: () => readonly NodeRecord[];
   /** Whether the other nodes reach the same blobs. */
   readonly sharesBlobs?: boolean;
   /** Whether this process loads code that scripts bring: it runs with all of its rights. Default false. */
@@ -80,6 +80,7 @@ export class Assembly {
   readonly #routes: Routes;
   readonly #deadlines: Deadlines;
   readonly #tracing: Tracing | undefined;
+  readonly #forwarder: LogForwarder;
   readonly #makers = new Map<string, HandleMaker>();
   #started = false;
   #closing: Promise<void> | undefined;
@@ -89,15 +90,17 @@ export class Assembly {
     this.#settings = settings;
     this.#system = system;
     const counts = new Counts();
-    const codec = new Codec();
+    const codec = new Codec((run) => clock.soon(run));
     const values = codec.values(this.#revive);
     this.#tracing = tracingFor(node, settings.tracing);
     this.#deadlines = new Deadlines(clock);
     this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
     this.types = new Types(node, this.#loader);
     const presence = membership && { presence: (peer: string) => membership.presence(peer) };
-    this.directory = new Directory(ports.store, { revive: this.#revive, ...presence });
-    this.host = this.#newHost(counts);
+    this.directory = new Directory(ports.store, { values, ...presence });
+    const send = (owner: string, lines: readonly LogLine[]) => this.peers.sendLog(owner, lines);
+    this.#forwarder = new LogForwarder({ node, clock, send });
+    this.host = this.#newHost(counts, values);
     this.peers = this.#newPeers(codec, counts);
     this.#routes = this.#newRoutes();
     const environment = this.#callEnvironment(counts);
@@ -113,7 +116,11 @@ export class Assembly {
     this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
-      if (event.kind === "left") this.peers.gone(event.record.node);
+      if (event.kind === "left") {
+        this.peers.gone(event.record.node);
+        this.#forwarder.forget(event.record.node);
+        this.#spawner.nodeLeft();
+      }
       if (event.kind === "joined") this.peers.joined(event.record.node);
       if (event.kind === "rejoined") this.peers.rejoined();
     });
@@ -121,16 +128,18 @@ export class Assembly {
 
   readonly #revive = (address: Address): AnyHandle => this.handleOf(address);
 
-  #newHost(counts: Counts): Host {
+  #newHost(counts: Counts, values: ValueCodec): Host {
     const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
+    const isGone = (owner: string) => membership?.presence(owner).kind === "departed";
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
     return new Host({
       node,
       clock,
       log,
+      forward: (owner, line) => isGone(owner) || this.#forwarder.add(owner, line),
       store: ports.store,
       directory: this.directory,
-      revive: this.#revive,
+      values,
       types: this.types,
       counts,
       tracing: this.#tracing,
@@ -141,9 +150,10 @@ export class Assembly {
   }
 
   #newPeers(codec: Codec, counts: Counts): Peers {
-    const { node, ports, sharesBlobs, membership } = this.#settings;
+    const { node, log, ports, sharesBlobs, membership } = this.#settings;
     return new Peers({
       node,
+      log,
       host: this.host,
       transport: ports.transport,
       codec,
@@ -152,6 +162,7 @@ export class Assembly {
       counts,
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
+      load: (request) => this.#load(request),
       isDeparted: (peer) => membership?.presence(peer).kind === "departed",
       moved: (key, from, actor) => this.#routes.left(key, from, actor),
     });
@@ -163,7 +174,7 @@ export class Assembly {
       node,
       host: this.host,
       peers: this.peers,
-      isPresent: (peer) => membership === undefined || membership.isPresent(peer),
+      isStaying: (peer) => membership === undefined || membership.isStaying(peer),
       resolve: (address) => this.directory.resolve(address),
     });
   }
@@ -188,7 +199,7 @@ export class Assembly {
   }
 
   #newSpawner(): Spawner {
-    const { node, ports, membership, recordOf } = this.#settings;
+    const { node, ports, membership, nodes } = this.#settings;
     return new Spawner({
       node,
       host: this.host,
@@ -197,7 +208,7 @@ export class Assembly {
       shipper: new CodeShipper(ports.blobs, this.#loader),
       placer: ports.placer,
       questions: this.#questions,
-      recordOf: (peer) => recordOf?.(peer) ?? membership?.nodes().find((record) => record.node === peer),
+      nodes: () => membership?.nodes() ?? nodes?.() ?? [],
       stop: (address) => void this.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
     });
   }
@@ -259,6 +270,8 @@ export class Assembly {
   }
 
   spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
+    // Also for its own placer: a process can make what it spawns.
+    this.#settings.membership?.knows(type);
     const make = async () => this.handleOf(await this.#spawner.spawn(parent, type, options), type);
     return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
   }
@@ -277,35 +290,61 @@ export class Assembly {
     });
   }
 
-  /** Whether an actor is where its address says, or nowhere. Those here end at once: nothing may come in between. */
-  #isBound(address: Address): boolean {
-    return address.key === undefined || this.host.find(address) !== undefined;
+  /** Takes tasks of a type whose code a script has brought. */
+  async #load(request: TypeRequest): Promise<void> {
+    const type = await this.types.find(request);
+    this.#settings.membership?.knows(type);
+    this.#serve(type.type);
   }
 
-  /** Where an actor to be ended is; undefined when it is no more. Throws Unavailable while that is not known. */
-  async #placeOf({ key = "" }: Address): Promise<Address | undefined> {
-    const located = await this.directory.locate(key);
-    if (located.kind === "unsettled") throw runtimeError("Unavailable", `it cannot be ended now: ${located.why}`);
-    return located.kind === "at" ? located.address : undefined;
+  /** As `register`, and sees to it that some node takes tasks of the type. */
+  async provide(type: ActorType): Promise<void> {
+    if (this.#settings.servesTasks === false) await this.#spawner.provide(type);
+    else this.register(type);
   }
 
-  async stop(handle: Address, timeoutMs: number): Promise<void> {
-    const address = this.#isBound(handle) ? handle : await this.#placeOf(handle);
-    if (address === undefined) return;
-    if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
+  /** Where an actor lives now; undefined when it is no more. Throws Unavailable while that is not known. */
+  async #located(address: Address): Promise<Address | undefined> {
+    const located = this.#routes.locate(address);
+    const found = located instanceof Promise ? await located : located;
+    if (!("code" in found)) return found;
+    if (found.code === "NoSuchActor") return undefined;
+    throw errorOf(found);
+  }
+
+  async stop(address: Address, timeoutMs: number): Promise<void> {
+    const at = await this.#located(address);
+    if (at === undefined) return;
+    if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
     // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), 2 * timeoutMs);
+    await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
   }
 
-  async kill(handle: Address): Promise<void> {
-    const address = this.#isBound(handle) ? handle : await this.#placeOf(handle);
-    if (address === undefined) return;
-    if (address.node === this.#settings.node) return this.host.kill(address);
-    await this.#questions.ask((sink) => this.peers.stop(address, "kill", 0, sink));
+  async kill(address: Address): Promise<void> {
+    const at = await this.#located(address);
+    if (at === undefined) return;
+    if (at.node === this.#settings.node) return this.host.kill(at);
+    await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
   }
 
-  watch(handle: Address, onEnd: (end: ActorEnd) => void): () => void {
-    const address = this.#routes.known(handle);
+  watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
+    const located = this.#routes.locate(address);
+    // At once where it can be: what is done to the actor next must not overtake its watch.
+    if (!(located instanceof Promise)) return this.#watchAt(located, onEnd);
+    let isWanted = true;
+    let unwatch = () => {
+      isWanted = false;
+    };
+    const start = (at: Address | WireError) => {
+      if (!isWanted) return;
+      if ("code" in at) onEnd({ address, reason: "unknown", error: at });
+      else unwatch = this.#watchAt(at, onEnd);
+    };
+    located.then(start, (error: unknown) => start(failureOf(error, "looking it up")));
+    return () => unwatch();
+  }
+
+  #watchAt(address: Address, onEnd: (end: ActorEnd) => void): () => void {
     return address.node === this.#settings.node ? this.host.watch(address, onEnd) : this.peers.watch(address, onEnd);
   }
 
@@ -338,6 +377,7 @@ export class Assembly {
     await this.drain();
     this.#recovery?.close();
     await this.host.close(STOP_TIMEOUT_MS);
+    this.#forwarder.close();
     this.topics.close();
     await membership?.leave();
     await this.peers.close();

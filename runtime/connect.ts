@@ -116,7 +116,8 @@ async function member(
   const record = recordOf(node, name, clock, options);
   const membership = new Membership({ store: ports.store, clock, random, profile, record, log: line });
   const { server, durability, replicas } = ports.facts;
-  line("info", `joined ${[servers].flat().join(", ")}`, { ...server, durability, replicas });
+  // Not the addresses as given: they may hold passwords.
+  line("info", `connected to nats-server ${server.version} at ${server.address}`, { durability, replicas });
   return {
     ...settings,
     ports: { ...ports, placer: new FleetPlacer(node, () => membership.nodes(), random) },

@@ -11,14 +11,13 @@
 //      of for a while.
 
 import { type Address, formatAddress } from "./address.ts";
-import type { ReviveHandle } from "./codec.ts";
+import { Codec, type ValueCodec } from "./codec.ts";
 import type { WireError } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import { failure } from "./failure.ts";
 import type { SpawnRequest } from "./host.ts";
 import type { Presence } from "./roll.ts";
 import { type Entry, type Fence, listEntries, type Store, type Written } from "./store.ts";
-import { fromStored, toStored } from "./stored-value.ts";
 import { token } from "./token.ts";
 
 /** A name held: what is needed to release it, and the fence of its holder's durable writes. */
@@ -53,8 +52,8 @@ export type Located =
 export interface DirectoryOptions {
   /** How a node stands. Default: every node is there, as in one process. */
   readonly presence?: (node: string) => Presence;
-  /** Makes the handles that a stored request's arguments may hold. */
-  readonly revive?: ReviveHandle;
+  /** How entries are stored; makes the handles that a request's arguments may hold. Default: addresses stay addresses. */
+  readonly values?: ValueCodec;
 }
 
 /** The namespace of names that nobody chose: those of actors that must be found again after a move. Users cannot name it. */
@@ -71,17 +70,17 @@ export const isChosen = (key: string): boolean => !key.startsWith(`name.${token(
 export class Directory {
   readonly #store: Store;
   readonly #presence: (node: string) => Presence;
-  readonly #revive: ReviveHandle;
+  readonly #values: ValueCodec;
 
   constructor(store: Store, options: DirectoryOptions = {}) {
     this.#store = store;
     this.#presence = options.presence ?? (() => ({ kind: "present" }));
-    this.#revive = options.revive ?? ((address) => address);
+    this.#values = options.values ?? new Codec().values((address) => address);
   }
 
   /** Claims a key (`nameKey`) that is free, or held by a node that has departed (DI4). */
   async claim(key: string, entry: NameEntry): Promise<Claimed> {
-    const value = toStored(entry, "the spawn request");
+    const value = this.#values.encode(entry, "the spawn request");
     let written = await this.#store.create(key, value);
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       if (written.kind === "written") return { kind: "claimed", claim: { key, revision: written.revision } };
@@ -102,7 +101,11 @@ export class Directory {
   /** Claims what stands at `from`, and nothing else: one of those who recover it wins. `released`: there is nothing left to recover. */
   async takeover(from: Claim, entry: NameEntry): Promise<Claimed | { readonly kind: "released" }> {
     const { key } = from;
-    const written: Written = await this.#store.update(key, toStored(entry, "the spawn request"), from.revision);
+    const written: Written = await this.#store.update(
+      key,
+      this.#values.encode(entry, "the spawn request"),
+      from.revision,
+    );
     if (written.kind === "written") return { kind: "claimed", claim: { key, revision: written.revision } };
     const current = written.current ?? (await this.#store.get(key));
     if (current === undefined) return { kind: "released" };
@@ -133,11 +136,11 @@ export class Directory {
   }
 
   /** Where the actor of an address lives now that it cannot be reached there; otherwise what its callers are told. */
-  async resolve(address: Address): Promise<Address | WireError> {
+  async resolve(address: Address, isSilent = true): Promise<Address | WireError> {
     const { key, node } = address;
     const label = formatAddress(address);
     if (key !== undefined) {
-      const located = await this.locate(key, address);
+      const located = await this.locate(key, isSilent ? address : undefined);
       if (located.kind === "at") return located.address;
       if (located.kind === "unsettled") return failure("Unavailable", `${label} cannot be reached: ${located.why}`);
       return failure("NoSuchActor", `${label} is no more`, { address: label });
@@ -160,7 +163,7 @@ export class Directory {
   }
 
   #found({ key, revision, value }: Entry): Found {
-    const entry = fromStored(value, this.#revive) as NameEntry;
+    const entry = this.#values.decode(value) as NameEntry;
     return { ...entry, claim: { key, revision }, holder: this.#presence(entry.address.node) };
   }
 }

@@ -8,7 +8,9 @@
 
 import type { Address } from "./address.ts";
 import type { ErrorData } from "./errors.ts";
+import type { LogLine } from "./log.ts";
 import type { TaskAttempt } from "./tasks/task.ts";
+import type { TypeRequest } from "./types.ts";
 
 /** What an error is while it travels. `cause` is what the actor's own code threw. */
 export interface WireError {
@@ -87,6 +89,8 @@ export type ReplyEnvelope =
 export type ControlEnvelope =
   | { readonly kind: "cancel"; readonly id: number; readonly reason: string }
   | { readonly kind: "credit"; readonly id: number; readonly count: number }
+  /** Have the code of a type ready, and take its tasks: for tasks of a type that no node has by itself. */
+  | { readonly kind: "load"; readonly id: number; readonly request: TypeRequest; readonly deadlineMs: number }
   | {
       readonly kind: "stop";
       readonly id: number;
@@ -97,6 +101,8 @@ export type ControlEnvelope =
   | { readonly kind: "watch"; readonly id: number; readonly to: Address }
   | { readonly kind: "unwatch"; readonly id: number; readonly to: Address }
   | { readonly kind: "signal"; readonly id: number; readonly end: ActorEnd }
+  /** What actors here log whose owner the other node is. */
+  | { readonly kind: "log"; readonly id: number; readonly lines: readonly LogLine[] }
   /** Frames may have been lost: which of these do you still work on? Answered by `forgotten` with those it does not. */
   | { readonly kind: "probe"; readonly id: number; readonly ids: readonly number[] }
   | { readonly kind: "forgotten"; readonly id: number; readonly ids: readonly number[] }

@@ -10,17 +10,16 @@
 
 import type { Cell } from "./cell/cell.ts";
 import { currentRunning } from "./cell/running.ts";
-import type { ReviveHandle } from "./codec.ts";
+import type { ValueCodec } from "./codec.ts";
 import type { Claim } from "./directory.ts";
 import { runtimeError } from "./errors.ts";
 import type { FencedWrite, Store } from "./store.ts";
-import { fromStored, toStored } from "./stored-value.ts";
 
 export interface FencedKeysOptions {
   readonly store: Store;
   readonly cell: Cell;
   readonly claim: Claim;
-  readonly revive: ReviveHandle;
+  readonly values: ValueCodec;
   /** Whether this node may act for the fleet now. */
   readonly isValid: () => boolean;
   /** Ends the actor, whose name is another's by now. */
@@ -47,14 +46,14 @@ export class FencedKeys {
 
   async read(kind: KeyKind): Promise<unknown> {
     const entry = await this.#options.store.get(this.#key(kind));
-    return entry === undefined ? undefined : fromStored(entry.value, this.#options.revive);
+    return entry === undefined ? undefined : this.#options.values.decode(entry.value);
   }
 
   /** Throws NotSendable, ValueTooLarge, LeaseLost, Unavailable (it may have been written). */
   async write(kind: KeyKind, value: unknown): Promise<void> {
     this.#check();
-    const { store, claim } = this.#options;
-    this.#heed(await store.putFenced(this.#key(kind), toStored(value, kind), claim));
+    const { store, claim, values } = this.#options;
+    this.#heed(await store.putFenced(this.#key(kind), values.encode(value, kind), claim));
   }
 
   async clear(kind: KeyKind): Promise<void> {

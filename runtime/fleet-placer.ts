@@ -1,8 +1,8 @@
 // The Placer port on a fleet, in its first simple form: turn and turn about among the nodes that can take the actor.
 // It looks at no load and no hardware.
 //
-// FP1  A candidate is there, accepts actors, is not draining, and knows the type or loads code. A request may name its own node although
-//      that accepts nobody else's.
+// FP1  A candidate is there, accepts actors, is not draining, and knows the type or loads code. Its own node may be named
+//      although that accepts nobody else's.
 // FP2  Among candidates the one that this placer has used least recently; those never used, in an order of chance.
 
 import type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
@@ -45,8 +45,10 @@ export class FleetPlacer implements Placer {
   #against(record: NodeRecord, { node, type }: PlacementRequest): string | undefined {
     const isNamed = node !== undefined;
     if (isNamed && record.node !== node && record.name !== node) return `the request names ${node}`;
-    if (!record.accepts && !(isNamed && record.node === this.#here)) return "it accepts no actors of others";
     if (record.draining) return "it is draining";
+    // Who spawns has the class.
+    if (isNamed && record.node === this.#here) return undefined;
+    if (!record.accepts) return "it accepts no actors of others";
     if (record.allowsCode || record.types.some((known) => known.type === type)) return undefined;
     return `it does not know the type ${type}; it knows ${record.types.map((known) => known.type).join(", ") || "none"}`;
   }

@@ -10,7 +10,7 @@ import { type Address, formatAddress } from "./address.ts";
 import type { Cell } from "./cell/cell.ts";
 import { movedFailure } from "./cell/refusal.ts";
 import type { Clock } from "./clock.ts";
-import type { ReviveHandle } from "./codec.ts";
+import type { ValueCodec } from "./codec.ts";
 import { type Claim, type Directory, isChosen, type NameEntry } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
@@ -34,7 +34,7 @@ export interface HoldingsOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly store: Store;
-  readonly revive: ReviveHandle;
+  readonly values: ValueCodec;
   readonly directory: Directory;
   readonly fleet: FleetTies | undefined;
   readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
@@ -72,6 +72,8 @@ export class Holdings {
   readonly #durables = new Map<Cell, Durables>();
   readonly #lost = new WeakSet<Cell>();
   readonly #owned = new Map<string, Set<Cell>>();
+  /** Nodes that spawned actors here, also of detached ones. */
+  readonly #owners = new WeakMap<Cell, string>();
   readonly #ties = new Map<Cell, () => void>();
   /** Actors that live on elsewhere, or will: id → entry. Whoever still looks for them here is told so. */
   readonly #left = new Map<string, string>();
@@ -109,6 +111,7 @@ export class Holdings {
   add(cell: Cell, request: SpawnRequest, holding: Holding | undefined): void {
     if (holding !== undefined) this.#hold(cell, holding);
     const { owner, detached = false, parent } = request;
+    if (owner !== undefined) this.#owners.set(cell, owner);
     if (owner !== undefined && owner !== this.#options.node && !detached) {
       const cells = this.#owned.get(owner) ?? new Set();
       this.#owned.set(owner, cells.add(cell));
@@ -126,12 +129,20 @@ export class Holdings {
     this.#held.set(cell, holding);
     const { claim } = holding;
     if (!isChosen(claim.key)) return;
-    const { store, revive, clock, fleet } = this.#options;
+    const { store, values, clock, fleet } = this.#options;
     const isValid = () => fleet?.membership.isValid ?? true;
-    const keys = new FencedKeys({ store, revive, cell, claim, isValid, onFenced: (why) => this.lose(cell, why) });
+    const keys = new FencedKeys({ store, values, cell, claim, isValid, onFenced: (why) => this.lose(cell, why) });
     const reminders = new Reminders(keys, cell, clock);
     this.#durables.set(cell, { fence: keys.fence, state: stateOf(keys), reminders });
     reminders.start();
+  }
+
+  /** The other node that spawned an actor, or the ancestor here that it belongs to; undefined when that is this one. */
+  ownerOf(cell: Cell): string | undefined {
+    let eldest = cell;
+    while (eldest.parent !== undefined) eldest = eldest.parent;
+    const owner = this.#owners.get(eldest);
+    return owner === this.#options.node ? undefined : owner;
   }
 
   /** What outlives an actor. Throws InvalidOption for one without a name of its own, LeaseLost and ActorEnded for one that has ended. */

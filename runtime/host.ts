@@ -13,7 +13,7 @@ import { goneFailure } from "./cell/refusal.ts";
 import { RunQueue } from "./cell/run-queue.ts";
 import type { Directive } from "./cell/supervisor.ts";
 import type { Clock } from "./clock.ts";
-import type { ReviveHandle } from "./codec.ts";
+import type { ValueCodec } from "./codec.ts";
 import type { Counts } from "./counts.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { type Claim, type Directory, nameKey, since, UNNAMED } from "./directory.ts";
@@ -21,7 +21,7 @@ import type { ActorEnd, WireError } from "./envelope.ts";
 import { FlotillaError, runtimeError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import { type FleetTies, type Holding, Holdings } from "./holdings.ts";
-import type { LogLevel, LogSink } from "./log.ts";
+import type { LogLevel, LogLine, LogSink } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
 import type { Store } from "./store.ts";
 import type { Tracing } from "./trace.ts";
@@ -48,14 +48,16 @@ export interface HostOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly log: LogSink;
+  /** Takes what an actor says whose owner is another node. */
+  readonly forward: (owner: string, line: LogLine) => void;
   readonly store: Store;
   readonly directory: Directory;
   readonly counts: Counts;
   /** Undefined when nobody records spans. */
   readonly tracing: Tracing | undefined;
   readonly types: Types;
-  /** Makes the handles that stored values may hold. */
-  readonly revive: ReviveHandle;
+  /** How actors' state is stored. */
+  readonly values: ValueCodec;
   readonly startTimeoutMs: number;
   readonly contextOf: (cell: Cell) => unknown;
   /** Absent when this process is alone. */
@@ -80,8 +82,8 @@ export class Host implements CellHost {
     this.clock = options.clock;
     this.startTimeoutMs = options.startTimeoutMs;
     this.#queue = new RunQueue(options.clock);
-    const { node, clock, store, directory, revive, fleet } = options;
-    this.holdings = new Holdings({ node, clock, store, directory, revive, fleet, log: this.log.bind(this) });
+    const { node, clock, store, directory, values, fleet } = options;
+    this.holdings = new Holdings({ node, clock, store, directory, values, fleet, log: this.log.bind(this) });
   }
 
   /** What can be made here. */
@@ -265,7 +267,10 @@ export class Host implements CellHost {
 
   log(level: LogLevel, message: string, data: Readonly<Record<string, unknown>> = {}, cell?: Cell): void {
     const { node } = this.#options;
-    this.#options.log({ level, atMs: this.clock.now(), node, message, data, ...(cell && { actor: cell.label }) });
+    const line = { level, atMs: this.clock.now(), node, message, data, ...(cell && { actor: cell.label }) };
+    this.#options.log(line);
+    const owner = cell && this.holdings.ownerOf(cell);
+    if (owner !== undefined) this.#options.forward(owner, line);
   }
 
   // Ends --------------------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ export function readReceipt(receipt: string): Receipt {
 }
 
 const waitsForAnswer = ({ kind }: Envelope): boolean =>
-  kind === "call" || kind === "spawn" || kind === "stop" || kind === "watch";
+  kind === "call" || kind === "spawn" || kind === "load" || kind === "stop" || kind === "watch";
 
 function receiptOf(batch: readonly Envelope[]): string {
   let first = 0;
@@ -94,7 +94,7 @@ export class Outbox {
   }
 
   post(envelope: Envelope): void {
-    if (this.#waiting.push(envelope) >= this.#cutAt) this.#flush();
+    if (this.#waiting.push(envelope) >= this.#cutAt) this.flush();
     else if (!this.#armed) {
       this.#armed = true;
       // After every microtask of this tick: what actors do one after the other then leaves together.
@@ -102,35 +102,41 @@ export class Outbox {
     }
   }
 
+  /** Whether what is posted leaves with the next flush. Otherwise it waits, and must not share bytes with anybody. */
+  get isReady(): boolean {
+    return !this.#storing && !this.#closed && !this.#way.isBroken;
+  }
+
   /** The connection is there again: what was held goes first. */
   restored(): void {
     if (this.#held.length === 0) return;
     this.#waiting = [...this.#held, ...this.#waiting];
     this.#held = [];
-    this.#flush();
+    this.flush();
   }
 
   /** Sends what waits; later envelopes are given back with Closed. */
   close(): void {
-    this.#flush();
+    this.flush();
     this.#closed = true;
   }
 
   readonly #flushLater = (): void => {
     this.#armed = false;
-    this.#flush();
+    this.flush();
   };
 
-  #flush(): void {
+  /** Sends what waits now instead of at the end of the tick. `hasLent`: because it shares bytes with others. */
+  flush(hasLent = false): void {
     if (this.#storing || this.#waiting.length === 0) return;
     const batch = this.#waiting;
     this.#waiting = [];
-    this.#send(batch);
+    this.#send(batch, hasLent);
   }
 
-  #send(batch: readonly Envelope[]): void {
+  #send(batch: readonly Envelope[], hasLent = false): void {
     const { transport, codec } = this.#way;
-    const frame = codec.encodeFrame(batch);
+    const frame = hasLent ? codec.encodeBrief(batch) : codec.encodeFrame(batch);
     this.#cutAt = Math.ceil(Math.min(BATCH_MAX, (FRAME_TARGET_BYTES * batch.length) / frame.length));
     if (frame.length > transport.frameMaxBytes) return this.#sendLarge(batch, frame);
     if (!this.#transmit(frame, batch)) for (const envelope of batch) this.#refused(envelope);
@@ -179,7 +185,7 @@ export class Outbox {
     const stored = (then: () => void) => {
       this.#storing = false;
       then();
-      this.#flush();
+      this.flush();
     };
     const stamp = { kind: "stamp", id: ++this.#lastStamp, by: `${node} ${this.#peer}` } as const;
     blobs.put(codec.encodeFrame([envelope, stamp])).then(

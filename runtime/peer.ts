@@ -15,7 +15,7 @@ import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
 import { Message, type ReplySink } from "./cell/message.ts";
 import { goneFailure, movedFailure } from "./cell/refusal.ts";
-import { fromWire, type ReviveHandle, toWire } from "./codec.ts";
+import { fromWire, LendingWriter, type ReviveHandle, toWire } from "./codec.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { CallEnvelope, CallExtras, CastEnvelope, Envelope, ReplyEnvelope, WireError } from "./envelope.ts";
 import { failure } from "./failure.ts";
@@ -40,6 +40,7 @@ export class Peer implements Receiver, ReplyChannel {
   readonly node: string;
   readonly #own: PeerNode;
   readonly #outbox: Outbox;
+  readonly #writer = new LendingWriter();
   /** What is asked of the peer, by our id. */
   readonly #outgoing = new IdTable<ReplySink>();
   /** For those of them that stream: the sequence of the next chunk. */
@@ -70,7 +71,7 @@ export class Peer implements Receiver, ReplyChannel {
 
   receive(message: Message, to: Address): undefined {
     const { method, deadlineMs, chain, sink, credit } = message;
-    const args = toWire(message.args, "args") as unknown[];
+    const args = this.wire(message.args, "args") as unknown[];
     const extras = extrasOf(message);
     if (sink === undefined) {
       this.post({ kind: "cast", to, method, args, deadlineMs, ...(extras && { extras }) });
@@ -119,6 +120,7 @@ export class Peer implements Receiver, ReplyChannel {
 
   post(envelope: Envelope): void {
     this.#outbox.post(envelope);
+    if (this.#writer.takeLent()) this.#outbox.flush(true);
   }
 
   fail(id: number, why: WireError): void {
@@ -138,6 +140,7 @@ export class Peer implements Receiver, ReplyChannel {
         return undefined;
       case "call":
       case "spawn":
+      case "load":
       case "stop":
         this.fail(envelope.id, why);
         return undefined;
@@ -184,6 +187,10 @@ export class Peer implements Receiver, ReplyChannel {
     const cell = host.find(to);
     const why = cell === undefined ? this.#gone(to) : cell.receive(message);
     if (why !== undefined) reply.fail(why);
+  }
+
+  wire(value: unknown, root: string): unknown {
+    return this.#outbox.isReady ? this.#writer.write(value, root) : toWire(value, root);
   }
 
   answer(reply: ReplyEnvelope): void {

@@ -14,9 +14,12 @@ import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
+import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import { readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode } from "./peer.ts";
+import { RemoteWatches } from "./remote-watches.ts";
 import type { Transport } from "./transport.ts";
+import type { TypeRequest } from "./types.ts";
 
 export interface PeersOptions {
   readonly node: string;
@@ -28,8 +31,12 @@ export interface PeersOptions {
   /** Blobs that all nodes share, for frames too large to send. */
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
+  /** Takes what this process's actors on other nodes log. */
+  readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
+  /** Has a type ready here and takes its tasks. */
+  readonly load: (request: TypeRequest) => Promise<void>;
   /** Whether a node is known to be no more. */
   readonly isDeparted: (node: string) => boolean;
   /** Told when a node has given up an actor of its own, which has an entry. */
@@ -41,15 +48,6 @@ const DEPARTED_MAX = 10_000;
 
 /** Between two tries of what must be heard. */
 const AGAIN_MS = 250;
-
-/** A peer's watch of an actor here: how to take it back. */
-type Watched = Map<number, () => void>;
-
-interface Watch {
-  readonly peer: Peer;
-  readonly to: Address;
-  readonly onEnd: (end: ActorEnd) => void;
-}
 
 export class Peers implements PeerNode {
   readonly node: string;
@@ -63,15 +61,15 @@ export class Peers implements PeerNode {
   readonly #peers = new Map<string, Peer>();
   /** Node ids are never used again, so what departed stays so. */
   readonly #departed = new Set<string>();
-  readonly #watches = new Map<number, Watch>();
-  readonly #watched = new Map<Peer, Watched>();
+  readonly #watches: RemoteWatches;
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
+  readonly #log: LogSink;
   readonly #reconnected: () => void;
+  readonly #load: (request: TypeRequest) => Promise<void>;
   readonly #moved: PeersOptions["moved"];
   readonly #isDeparted: (node: string) => boolean;
   readonly #asking = new Map<string, Timer>();
-  #lastWatch = 0;
   /** The highest id that any peer given up had used (PE3). */
   #lastId = 0;
   #isBroken = false;
@@ -85,7 +83,10 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
+    this.#watches = new RemoteWatches(options.host);
+    this.#log = options.log;
     this.#reconnected = options.reconnected;
+    this.#load = options.load;
     this.#moved = options.moved;
     this.#isDeparted = options.isDeparted;
   }
@@ -104,12 +105,14 @@ export class Peers implements PeerNode {
       },
       broken: () => {
         this.#isBroken = true;
+        this.host.log("warn", "the connection to the fleet's server is lost; it is being renewed");
       },
       restored: () => {
         this.#isBroken = false;
+        this.host.log("info", "the connection to the fleet's server is there again");
         this.#reconnected();
         for (const peer of this.#peers.values()) peer.restored();
-        this.#watchAgain();
+        this.#watches.again();
       },
     });
   }
@@ -117,13 +120,7 @@ export class Peers implements PeerNode {
   /** The others may have given this node up meanwhile, and with it all that they did for it and told it (PE5). */
   rejoined(): void {
     for (const peer of this.#peers.values()) peer.probe();
-    this.#watchAgain();
-  }
-
-  /** A watch, or the word that it waits for, may be lost. */
-  #watchAgain(of?: Peer): void {
-    for (const [id, { peer, to }] of this.#watches)
-      if (of === undefined || of === peer) peer.post({ kind: "watch", id, to });
+    this.#watches.again();
   }
 
   /** What must be heard and found nobody: the node may not be back yet after a loss of the server, or it is dead. */
@@ -136,7 +133,7 @@ export class Peers implements PeerNode {
         if (this.#isDeparted(node)) return this.gone(node);
         const peer = this.#peers.get(node);
         peer?.probe();
-        if (peer !== undefined) this.#watchAgain(peer);
+        if (peer !== undefined) this.#watches.again(peer);
       }),
     );
   }
@@ -170,6 +167,11 @@ export class Peers implements PeerNode {
     }));
   }
 
+  /** Has `node` load a type's code and take its tasks. */
+  load(node: string, request: TypeRequest, deadlineMs: number, sink: ReplySink): Cancellable {
+    return this.#ask(node, sink, (id) => ({ kind: "load", id, request, deadlineMs }));
+  }
+
   stop(to: Address, how: "stop" | "kill", timeoutMs: number, sink: ReplySink): Cancellable {
     return this.#ask(to.node, sink, (id) => ({ kind: "stop", id, to, how, timeoutMs }));
   }
@@ -181,27 +183,22 @@ export class Peers implements PeerNode {
     return { cancel: () => peer.forget(id) };
   }
 
+  /** Hands log lines to a node; false while it cannot be reached: they are not worth keeping. */
+  sendLog(node: string, lines: readonly LogLine[]): boolean {
+    const peer = this.#isBroken ? undefined : this.find(node);
+    peer?.post({ kind: "log", id: 0, lines });
+    return peer !== undefined;
+  }
+
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
-    const id = ++this.#lastWatch;
-    const peer = this.at(to.node);
-    this.#watches.set(id, { peer, to, onEnd });
-    peer.post({ kind: "watch", id, to });
-    return () => {
-      if (this.#watches.delete(id)) peer.post({ kind: "unwatch", id, to });
-    };
+    return this.#watches.watch(this.at(to.node), to, onEnd);
   }
 
   undeliverable(_peer: Peer, envelope: Envelope, why: WireError): Envelope | undefined {
-    if (envelope.kind === "watch") this.#endWatch(envelope.id, why);
+    if (envelope.kind === "watch") this.#watches.failed(envelope.id, why);
     if (envelope.kind !== "signal") return undefined;
     const { address, reason } = envelope.end;
     return envelope.end.error === undefined ? undefined : { ...envelope, end: { address, reason } };
-  }
-
-  #endWatch(id: number, error: WireError): void {
-    const watch = this.#watches.get(id);
-    this.#watches.delete(id);
-    watch?.onEnd({ address: watch.to, reason: "unknown", error });
   }
 
   // In ----------------------------------------------------------------------------------------------------------------------
@@ -270,20 +267,19 @@ export class Peers implements PeerNode {
         return peer.takeCredit(envelope.id, envelope.count);
       case "spawn":
         return void this.#takeSpawn(peer, envelope);
+      case "load":
+        return void this.#takeLoad(peer, envelope.id, envelope.request, envelope.deadlineMs);
       case "stop":
         return void this.#takeStop(peer, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
       case "watch":
-        return this.#takeWatch(peer, envelope.id, envelope.to);
+        return this.#watches.take(peer, envelope.id, envelope.to);
       case "unwatch":
-        this.#watched.get(peer)?.get(envelope.id)?.();
-        this.#watched.get(peer)?.delete(envelope.id);
-        return;
-      case "signal": {
-        const watch = this.#watches.get(envelope.id);
-        if (watch?.peer !== peer) return;
-        this.#watches.delete(envelope.id);
-        return watch.onEnd(envelope.end);
-      }
+        return this.#watches.takeBack(peer, envelope.id);
+      case "signal":
+        return this.#watches.takeSignal(peer, envelope.id, envelope.end);
+      case "log":
+        if (receiveLogLines(peer.node, envelope.lines, this.#log) === 0) return;
+        throw new TypeError("what should be log lines is none");
       case "reconnected":
         return peer.reconnected();
       case "probe":
@@ -311,6 +307,15 @@ export class Peers implements PeerNode {
     }
   }
 
+  async #takeLoad(peer: Peer, id: number, request: TypeRequest, deadlineMs: number): Promise<void> {
+    const reply = peer.question(id, deadlineMs);
+    try {
+      reply.value(await this.#load(request));
+    } catch (error) {
+      reply.fail(failureOf(error, `loading ${request.type}`));
+    }
+  }
+
   async #takeStop(peer: Peer, id: number, to: Address, how: "stop" | "kill", timeoutMs: number): Promise<void> {
     const reply = peer.question(id, Number.POSITIVE_INFINITY);
     try {
@@ -320,21 +325,6 @@ export class Peers implements PeerNode {
     } catch (error) {
       reply.fail(failureOf(error, how));
     }
-  }
-
-  #takeWatch(peer: Peer, id: number, to: Address): void {
-    let watched = this.#watched.get(peer);
-    if (watched === undefined) {
-      watched = new Map();
-      this.#watched.set(peer, watched);
-    }
-    const all = watched;
-    all.get(id)?.();
-    const unwatch = this.host.watch(to, (end) => {
-      all.delete(id);
-      peer.post({ kind: "signal", id, end });
-    });
-    all.set(id, unwatch);
   }
 
   // Ends --------------------------------------------------------------------------------------------------------------------
@@ -348,10 +338,7 @@ export class Peers implements PeerNode {
     this.#peers.delete(node);
     this.#lastId = Math.max(this.#lastId, peer.lastId);
     peer.gone();
-    for (const unwatch of this.#watched.get(peer)?.values() ?? []) unwatch();
-    this.#watched.delete(peer);
-    const why = failure("NodeLost", `node ${node} left or died`, { node });
-    for (const [id, watch] of [...this.#watches]) if (watch.peer === peer) this.#endWatch(id, why);
+    this.#watches.gone(peer, failure("NodeLost", `node ${node} left or died`, { node }));
   }
 
   /** A node is there, perhaps again: one that was cut off comes back under its id. */

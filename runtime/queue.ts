@@ -3,7 +3,7 @@
 //
 // WQ1  An item whose `put` has resolved stays until it is acknowledged or removed, whoever dies meanwhile.
 // WQ2  `put` of an id that is in the queue, or was put less than PUT_WINDOW_MS ago, adds nothing and answers `duplicate`, whatever else
-//      it says. So a put whose answer was lost may be repeated. Two puts of one id must name the same kind and lane.
+//      it says. So a put whose answer was lost may be repeated.
 // WQ3  At least once: an item that its taker neither acknowledges, gives back nor extends for `ackWaitMs` comes again, to any taker.
 //      `delivery` counts from 1 and grows with each. An acknowledgement that comes late still counts.
 // WQ4  An item given back with `retry(afterMs)` does not come again earlier than that.

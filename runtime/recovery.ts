@@ -168,10 +168,21 @@ export class Recovery {
     const next = async (): Promise<void> => {
       for (let each = queue.pop(); each !== undefined; each = queue.pop()) {
         await surrender(each);
-        await this.#move(each).catch((error: unknown) => this.#failed("an actor could not be handed over", error));
+        await this.#handOverOne(each);
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, next));
+  }
+
+  async #handOverOne(movable: Movable): Promise<void> {
+    const { type, name } = movable.request;
+    const what = `${type}${name === undefined ? "" : ` "${name}"`}`;
+    try {
+      const moved = await this.#move(movable);
+      if (moved !== undefined) this.#options.log("info", `${what} was handed over to ${moved.node}`, {});
+    } catch (error) {
+      this.#failed(`${what} could not be handed over`, error);
+    }
   }
 
   #failed(what: string, error: unknown): void {

@@ -15,6 +15,9 @@ import { type Decision, type NodeRecord, type Placer, unplaceable } from "./plac
 import { isThenable } from "./thenable.ts";
 import type { Types } from "./types.ts";
 
+/** One for all actors made without any: each of 100,000 idle ones would keep an empty list. */
+const NO_ARGS: readonly unknown[] = [];
+
 export interface SpawnerOptions {
   readonly node: string;
   readonly host: Host;
@@ -23,14 +26,15 @@ export interface SpawnerOptions {
   readonly shipper: CodeShipper;
   readonly placer: Placer;
   readonly questions: Questions;
-  /** What is known of another node; undefined when nothing is. */
-  readonly recordOf: (node: string) => NodeRecord | undefined;
+  /** Who is there; empty in a process that is alone. */
+  readonly nodes: () => readonly NodeRecord[];
   /** Ends an actor on another node in order; nobody waits for it. */
   readonly stop: (address: Address) => void;
 }
 
 export class Spawner {
   readonly #options: SpawnerOptions;
+  readonly #provided = new Map<ActorType, Promise<void>>();
 
   constructor(options: SpawnerOptions) {
     this.#options = options;
@@ -47,7 +51,8 @@ export class Spawner {
       });
     }
     if (decision.node === this.#options.node) return this.#options.host.spawn(request, parent);
-    const code = await this.#options.shipper.codeFor(type, this.#options.recordOf(decision.node));
+    const record = this.#options.nodes().find((known) => known.node === decision.node);
+    const code = await this.#options.shipper.codeFor(type, record);
     const address = await this.spawnAt(decision.node, code === undefined ? request : { ...request, code });
     if (parent !== undefined && request.detached !== true) this.#tie(parent, address);
     return address;
@@ -71,6 +76,37 @@ export class Spawner {
     });
   }
 
+  /**
+   * Sees to it that some node takes tasks of `type`: where none that is there has it, one that allows code is sent it. When there is none of
+   * those either the tasks wait for one that comes.
+   */
+  provide(type: ActorType): Promise<void> {
+    let provided = this.#provided.get(type);
+    if (provided === undefined) {
+      provided = this.#provide(type);
+      this.#provided.set(type, provided);
+      provided.catch(() => this.#provided.delete(type));
+    }
+    return provided;
+  }
+
+  /** A node has left: it may have been the one that took those tasks. */
+  nodeLeft(): void {
+    this.#provided.clear();
+  }
+
+  async #provide(type: ActorType): Promise<void> {
+    const { nodes, shipper, peers, questions, types } = this.#options;
+    types.register(type);
+    const hosts = nodes().filter(({ accepts, draining }) => accepts && !draining);
+    if (hosts.some((record) => record.types.some((known) => known.type === type.type))) return;
+    const loader = hosts.find(({ allowsCode }) => allowsCode);
+    const code = await shipper.codeFor(type, loader);
+    if (loader === undefined || code === undefined) return;
+    const request = { type: type.type, version: type.version, code };
+    await questions.ask((sink, deadlineMs) => peers.load(loader.node, request, deadlineMs, sink));
+  }
+
   /** Has a node, this one or another, make what was decided. */
   spawnAt(node: string, request: SpawnRequest): Address | Promise<Address> {
     const { host, peers, questions } = this.#options;
@@ -88,7 +124,8 @@ export class Spawner {
     const code = this.#options.types.register(type);
     const { name, namespace, getIfExists, detached } = options ?? {};
     // Kept for restarts, so from now on nobody else's: what the spawner does to its own must not show in a later life.
-    const args = settings.copy ? copyArgs([...(options?.args ?? [])]) : (options?.args ?? []);
+    const given = options?.args ?? NO_ARGS;
+    const args = settings.copy && given.length > 0 ? copyArgs([...given]) : given;
     return {
       type: type.type,
       version: type.version,

@@ -194,7 +194,7 @@ export class ActorSystem implements AsyncDisposable {
   ): Promise<string> {
     const { tasks } = this.#parts;
     if (!(ADDRESS in target)) {
-      this.register(target);
+      await this.#parts.provide(target);
       return tasks.submit({ type: target.type }, method, args, options);
     }
     const address = target[ADDRESS];

@@ -6,8 +6,8 @@ import { heapBytes } from "../heap.ts";
 import type { Scenario } from "../scenario.ts";
 import { Counter, Holder, Meter } from "./actors.ts";
 
-const ACTORS = { full: 100_000, quick: 10_000 } as const;
-const OUTSTANDING = { full: 100_000, quick: 10_000 } as const;
+const ACTORS = { full: 100_000, quick: 20_000 } as const;
+const OUTSTANDING = { full: 100_000, quick: 20_000 } as const;
 const BATCH = 1_000;
 const POLL_MS = 20;
 const HOLD_MAX_MS = 120_000;
@@ -27,6 +27,7 @@ async function idleActors(system: ActorSystem, count: number, node?: string): Pr
 export const localActorMemory: Scenario = {
   id: "local.memory.actor",
   unit: "B/actor",
+  steady: true,
   bars: [{ of: "value", atMost: 1_024 }],
   async start({ quick }) {
     const count = quick ? ACTORS.quick : ACTORS.full;
@@ -48,6 +49,7 @@ export const localActorMemory: Scenario = {
 export const remoteActorMemory: Scenario = {
   id: "memory.actor",
   unit: "B/actor",
+  steady: true,
   bars: [{ of: "value", atMost: 1_536 }],
   async start({ quick, servers }) {
     const count = quick ? ACTORS.quick : ACTORS.full;
@@ -76,6 +78,7 @@ export const remoteActorMemory: Scenario = {
 export const outstandingMemory: Scenario = {
   id: "memory.outstanding",
   unit: "B/call",
+  steady: true,
   bars: [{ of: "value", atMost: 1_024 }],
   async start({ quick, servers }) {
     const count = quick ? OUTSTANDING.quick : OUTSTANDING.full;

@@ -25,7 +25,8 @@ const scenario = (id: string, bars: readonly Bar[], mode: "fast" | "durable"): S
     const complete = async () => {
       const submitOne = () => system.submit(Counter, "add", [{ by: 1 }]);
       const ids = await Promise.all(Array.from({ length: BATCH }, submitOne));
-      await system.wait(ids);
+      const { done } = await system.wait(ids);
+      if (done.length !== BATCH) throw new Error(`${done.length} of ${BATCH} tasks ended`);
       return BATCH;
     };
     return { round: () => repeat(roundMs, complete), stop };

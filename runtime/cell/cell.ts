@@ -39,14 +39,13 @@ export class Cell implements Receiver, RunningActor, Owner {
   readonly type: ActorType;
   readonly parent: Cell | undefined;
   readonly settings: SpawnSettings;
-  /** Timers, children and watchers of this actor. */
-  readonly life = new Life<Cell>();
   /** Belongs to the run queue. */
   scheduled = false;
   readonly #host: CellHost;
   readonly #args: readonly unknown[];
   readonly #mailbox: Mailbox<Message>;
   readonly #inHand = new InHand();
+  /** A whole number, small enough to need no box of its own. */
   readonly #sinceMs: number;
   #address: Address;
   #state: "starting" | "running" | "restarting" | "stopping" | "ended" = "starting";
@@ -59,6 +58,7 @@ export class Cell implements Receiver, RunningActor, Owner {
   #moved: WireError | undefined = undefined; // once it is left to another node
   #stopping: Promise<void> | undefined = undefined;
   #aside: Aside | undefined = undefined;
+  #life: Life<Cell> | undefined = undefined;
 
   constructor(
     host: CellHost,
@@ -75,7 +75,7 @@ export class Cell implements Receiver, RunningActor, Owner {
     this.settings = settings;
     this.parent = parent;
     this.#mailbox = new Mailbox(settings.mailboxMax);
-    this.#sinceMs = host.clock.now();
+    this.#sinceMs = Math.trunc(host.clock.monotonic());
     parent?.life.adopt(this);
   }
 
@@ -102,6 +102,12 @@ export class Cell implements Receiver, RunningActor, Owner {
   get context(): unknown {
     this.#context ??= this.#host.contextOf(this);
     return this.#context;
+  }
+
+  /** Timers, children and watchers of this actor. */
+  get life(): Life<Cell> {
+    this.#life ??= new Life();
+    return this.#life;
   }
 
   /** What is stashed, or waits for a key. */
@@ -225,7 +231,7 @@ export class Cell implements Receiver, RunningActor, Owner {
       (value) => this.#finish(message, () => this.#answer(message, value)),
       (error: unknown) => this.#finish(message, () => this.#threw(message, error)),
     );
-    if (!isHeld || this.settings.reentrant) return;
+    if (!isHeld || this.settings.reentrant || !message.hasAsked) return;
     // A method that called itself and then awaits the answer is a circle only now that it turns out to wait.
     for (const stuck of this.#mailbox.takeAllWhere((it) => it.isWaitedForBy(message) && this.#closesCircle(it)))
       stuck.sink?.fail(deadlockFailure(stuck.chain, this.label));
@@ -254,7 +260,8 @@ export class Cell implements Receiver, RunningActor, Owner {
   }
 
   whyFull(): WireError {
-    return fullFailure(this.label, this.#mailbox.max, this.#handled / (this.#host.clock.now() - this.#sinceMs + 1));
+    const livedMs = this.#host.clock.monotonic() - this.#sinceMs + 1;
+    return fullFailure(this.label, this.#mailbox.max, this.#handled / livedMs);
   }
 
   refuse(message: Message, why: WireError): void {
@@ -323,8 +330,8 @@ export class Cell implements Receiver, RunningActor, Owner {
       message.cancel(why);
       message.sink?.fail(why);
     }
-    this.life.cancelTimers();
-    for (const child of this.life.children()) child.kill();
+    this.#life?.cancelTimers();
+    for (const child of this.#life?.children() ?? []) child.kill();
   }
 
   /**
@@ -352,17 +359,14 @@ export class Cell implements Receiver, RunningActor, Owner {
     const why = stoppedFailure(this.label, this.#moved !== undefined);
     this.#state = "stopping";
     this.#refuseWaiting(why);
-    this.life.cancelTimers();
+    this.#life?.cancelTimers();
     if (!(await finishesWithin(clock, timeoutMs, (done) => this.#inHand.whenIdle(done)))) this.#letGo(why);
-    for (const child of this.life.children()) await child.stop(Math.max(0, untilMs - clock.monotonic()));
-    if (started && this.#instance?.onStop !== undefined)
-      await finishesWithin(clock, timeoutMs, (done) => void this.#runOnStop().then(done));
-    this.#end("stopped", why);
-  }
-
-  #runOnStop(): Promise<void> {
+    for (const child of this.#life?.children() ?? []) await child.stop(Math.max(0, untilMs - clock.monotonic()));
     const failed = (error: unknown) => this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
-    return stopInstance(this.#instance, new Running(this)).catch(failed);
+    const runOnStop = () => stopInstance(this.#instance, new Running(this)).catch(failed);
+    if (started && this.#instance?.onStop !== undefined)
+      await finishesWithin(clock, timeoutMs, (done) => void runOnStop().then(done));
+    this.#end("stopped", why);
   }
 
   /** Ends the actor now: nothing is waited for, no hook runs. With `why` it has failed, and no restart could mend it. */
@@ -380,7 +384,7 @@ export class Cell implements Receiver, RunningActor, Owner {
     const end: ActorEnd = { address: this.#address, reason, ...(error && { error }) };
     // The name must be free before anybody hears of the end, else a watcher that spawns again meets its own predecessor.
     this.#host.ended(this);
-    this.life.end(end);
+    this.#life?.end(end);
     this.#instance = undefined;
   }
 
@@ -391,10 +395,5 @@ export class Cell implements Receiver, RunningActor, Owner {
   }
 }
 
-function runSome(cell: Cell, running: Running, nowMs: number, max: number): number {
-  return cell.runSome(running, nowMs, max);
-}
-
-function begin(cell: Cell, message: Message, method: Method | undefined): boolean {
-  return cell.begin(message, method);
-}
+const runSome = (cell: Cell, running: Running, nowMs: number, max: number) => cell.runSome(running, nowMs, max);
+const begin = (cell: Cell, message: Message, method: Method | undefined) => cell.begin(message, method);

@@ -78,6 +78,11 @@ export class Message implements Mailable<Message> {
     return this.#link;
   }
 
+  /** Whether it has made a call, so that something may wait for it in a circle. */
+  get hasAsked(): boolean {
+    return this.#link !== undefined;
+  }
+
   /** Whether `other` is part of what this message has started and still waits for. */
   isWaitedForBy(other: Message): boolean {
     return other.#link !== undefined && this.chain.includes(other.#link);

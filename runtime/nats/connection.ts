@@ -27,6 +27,8 @@ export interface NatsOptions extends Credentials {
 /** What is known about the server. */
 export interface NatsServerFacts {
   readonly name: string;
+  /** `host:port`, without credentials. */
+  readonly address: string;
   readonly version: string;
   readonly apiLevel: number;
   /** Largest message it takes, headers included. */
@@ -127,7 +129,8 @@ async function inspect(connection: Connection, shown: string, info: ServerInfo):
       apiLevel,
     });
   }
-  return { name: info.server_name, version: info.version, apiLevel, payloadMaxBytes: info.max_payload };
+  const { server_name: name, version, max_payload: payloadMaxBytes } = info;
+  return { name, address: connection.nc.getServer(), version, apiLevel, payloadMaxBytes };
 }
 
 export class Connection {
@@ -137,7 +140,7 @@ export class Connection {
   readonly inbox: string;
   readonly clock: Clock;
   /** Set by connectNats before anybody sees the connection. */
-  server: NatsServerFacts = { name: "", version: "", apiLevel: 0, payloadMaxBytes: 0 };
+  server: NatsServerFacts = { name: "", address: "", version: "", apiLevel: 0, payloadMaxBytes: 0 };
   readonly #requests: Requests;
   readonly #listeners = new Set<(isConnected: boolean) => void>();
   #isConnected = true;
@@ -155,10 +158,6 @@ export class Connection {
   /** Whether the server can be reached, as far as is known now: a silent partition shows after 4 to 6 seconds (C2). */
   get isConnected(): boolean {
     return this.#isConnected;
-  }
-
-  get isClosed(): boolean {
-    return this.#isClosed;
   }
 
   /** Calls back on each loss and each return, until the answered function is called. */

@@ -8,7 +8,7 @@ import { portError } from "../port-errors.ts";
 const NATS_ERRORS = {
   ServerUnreachable: {
     retryable: true,
-    remedy: "Start a NATS server there (flotilla up starts one), or correct the address.",
+    remedy: "Start a NATS server there (flotilla server --folder DIR), or correct the address.",
   },
   ServerNotNats: { retryable: false, remedy: "Give the address and port of a NATS server." },
   ServerRefused: { retryable: false, remedy: "Correct the user, password, token or permissions of this connection." },
@@ -26,9 +26,6 @@ const NATS_ERRORS = {
   },
   ServerFailed: { retryable: true, remedy: "Read what the server answered in the message, and its log." },
 } satisfies Record<string, ErrorKind>;
-
-/** The codes of the NATS forms, for docs. */
-export const natsErrors: Readonly<Record<keyof typeof NATS_ERRORS, ErrorKind>> = NATS_ERRORS;
 
 export const natsError = errorsFrom(NATS_ERRORS);
 

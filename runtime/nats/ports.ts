@@ -10,6 +10,9 @@ import { openNatsStore } from "./store.ts";
 import { fleetNames } from "./subjects.ts";
 import { NatsTransport } from "./transport.ts";
 
+/** Tasks at full rate make thousands a second, and a result must be there for as long as anybody may ask for it (a week, or these bounds). */
+const RESULTS = { maxEvents: 10_000_000, maxBytes: 1024 * 1024 * 1024 };
+
 export interface NatsPortsOptions extends NatsOptions {
   readonly node: string;
   readonly clock: Clock;
@@ -33,7 +36,7 @@ export async function openNatsPorts(options: NatsPortsOptions): Promise<NatsPort
     const [store, eventLog, results, queue, blobs] = await Promise.all([
       openNatsStore({ ...common, names: names.store }),
       openNatsEventLog({ ...common, names: names.events }),
-      openNatsEventLog({ ...common, names: names.results }),
+      openNatsEventLog({ ...common, names: names.results, ...RESULTS }),
       openNatsQueue({ ...common, names: names.queue, ackWaitMs }),
       openNatsBlobs({ ...common, names: names.blobs }),
     ]);

@@ -28,7 +28,6 @@ export type Durability = "fast" | "durable" | "replicated";
 export interface Provision {
   readonly durability: Durability;
   readonly replicas: number;
-  readonly isNew: boolean;
 }
 
 interface StreamInfo {
@@ -54,7 +53,6 @@ export async function ensureStream(
   const call = (verb: string, body: object) => callApi(connection, `${verb}.${names.stream}`, body);
   const wanted = { name: names.stream, ...shape, ...limits };
   let info = await call("INFO", {});
-  const isNew = info === undefined;
   info ??= (await call("CREATE", wanted)) ?? (await call("INFO", {}));
   if (info === undefined) {
     throw natsError("ServerFailed", `stream ${names.stream} is neither there nor can it be made`);
@@ -62,7 +60,7 @@ export async function ensureStream(
   const differences = differencesOf(shape, info.config);
   if (differences.length > 0) info = await mend(connection, names, shape, info, differences);
   const replicas = info.config.num_replicas;
-  return { replicas, isNew, durability: durabilityOf(connection.server.name, replicas) };
+  return { replicas, durability: durabilityOf(connection.server.name, replicas) };
 }
 
 async function mend(

@@ -1,8 +1,8 @@
 // The WorkQueue port on a JetStream work-queue stream: subject <kind>.<lane>.<id>, one durable consumer for each kind and lane that all nodes share.
 // Taking is pulls.ts's part.
 //
-// Q1  A put expects nothing on its subject, so an item that is there is a duplicate however old it is; one that has gone is known by its id
-//     for as long as the stream's duplicate window. (A repetition of our own put is told from a duplicate by nobody: both answers are true.)
+// Q1  A put expects nothing under its id, whatever kind and lane (the server takes wildcards there, at no cost that shows: 2.15.2), so an item
+//     that is there is a duplicate however old it is; one that has gone is known by its id for the stream's duplicate window. (A repetition of our own put is told from a duplicate by nobody: both answers are true.)
 // Q2  `find` and `remove` ask the leader: what they say decides (runtime/tasks/waiting.ts).
 
 import { checkSize, checkWhole, closedError } from "../port-errors.ts";
@@ -85,7 +85,8 @@ export class NatsQueue implements WorkQueue {
     this.#check(id);
     checkToken("kind", kind);
     checkSize(`the item ${id}`, data, this.itemMaxBytes);
-    const stored = await this.#stream.write(`${kind}.${lane}.${id}`, data.slice(), { expectedSequence: 0 }, id);
+    const nothingThere = { expectedSequence: 0, expectedKey: `*.*.${id}` };
+    const stored = await this.#stream.write(`${kind}.${lane}.${id}`, data.slice(), nothingThere, id);
     this.#checkOpen();
     return stored.kind === "refused" || stored.isDuplicate ? "duplicate" : "accepted";
   }

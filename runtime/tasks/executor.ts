@@ -37,8 +37,10 @@ const UNWRITTEN_PAUSE_MS = 1_000;
 const GIVE_BACK_MS = 1_000;
 /** Cancellations remembered for items that are on their way here. */
 const CANCELLED_MAX = 10_000;
-const MESSAGE_MAX = 2_000;
-const STACK_MAX = 4_000;
+/** Characters kept of a failure: HISTORY_MAX of them, in any script, must fit into one event. */
+const MESSAGE_MAX = 1_000;
+const STACK_MAX = 2_000;
+const CODE_MAX = 100;
 
 interface Running {
   readonly delivery: Delivery;
@@ -212,7 +214,7 @@ export class Executor {
       attempt,
       node: this.#env.node,
       atMs: this.#env.clock.now(),
-      code,
+      code: code.slice(0, CODE_MAX),
       message: message.slice(0, MESSAGE_MAX),
       ...(code === "ActorThrew" && cause !== undefined && { stack: cause.stack.slice(0, STACK_MAX) }),
     };

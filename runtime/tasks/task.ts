@@ -122,6 +122,12 @@ function check(isRight: boolean, option: string, expected: string, got: unknown)
 const within = (value: unknown, min: number, max: number): boolean =>
   typeof value === "number" && value >= min && value <= max;
 
+/** Throws InvalidOption unless `method` can be a method's name. */
+export function checkMethod(method: unknown): asserts method is string {
+  const isName = typeof method === "string" && method.length > 0 && method.length <= ID_MAX;
+  check(isName, "method", `the name of a method, 1 to ${ID_MAX} characters`, method);
+}
+
 /** Throws InvalidOption unless `id` can be a task's. */
 export function checkTaskId(id: unknown): asserts id is string {
   check(typeof id === "string" && id.length > 0 && id.length <= ID_MAX, "id", `1 to ${ID_MAX} characters`, id);
@@ -190,17 +196,22 @@ export const isWorthRetrying = (code: string, retryable: boolean): boolean => re
 
 export const LOST_CODE = "AttemptLost";
 
-/** The failures of attempts 1 to `last`, with one for each attempt that nothing was heard of. */
+/** Failures that one history has; older ones are left out. */
+export const HISTORY_MAX = 30;
+
+/** The failures of the attempts up to `last`, with one for each attempt that nothing was heard of. */
 export function completeHistory(known: readonly TaskFailure[], last: number, atMs: number): readonly TaskFailure[] {
   const byAttempt = new Map(known.map((failure) => [failure.attempt, failure]));
-  return Array.from({ length: last }, (_, at) => {
+  const first = Math.max(1, last - HISTORY_MAX + 1);
+  return Array.from({ length: last - first + 1 }, (_, at) => {
+    const attempt = first + at;
     const lost = {
-      attempt: at + 1,
+      attempt,
       atMs,
       code: LOST_CODE,
       message: "nothing was heard of this attempt: its node died, lost the server or was held up",
     };
-    return byAttempt.get(at + 1) ?? lost;
+    return byAttempt.get(attempt) ?? lost;
   });
 }
 

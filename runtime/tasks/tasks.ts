@@ -7,7 +7,7 @@
 //      as the node has heard of it.
 // TS3  The same id is the same task: submitted again it does not run again, and with another content it is refused.
 
-import { runtimeError } from "../errors.ts";
+import { isFlotillaError, runtimeError } from "../errors.ts";
 import { checkWhole, closedError } from "../port-errors.ts";
 import { queueId, TaskDeadLetters } from "./dead-letters.ts";
 import type { TaskEnvironment } from "./environment.ts";
@@ -15,6 +15,7 @@ import { taskError } from "./errors.ts";
 import { Executor } from "./executor.ts";
 import { kindOf, Outcomes } from "./outcomes.ts";
 import {
+  checkMethod,
   checkTaskId,
   contentOf,
   type Outcome,
@@ -92,6 +93,7 @@ export class Tasks {
     options: SubmitOptions = {},
   ): Promise<string> {
     this.#checkOpen();
+    checkMethod(method);
     const settings = submitSettings(options, this.#env.clock.now());
     const id = settings.id ?? this.#env.random.id();
     const bytes = this.#env.encode(args, "args");
@@ -161,27 +163,29 @@ export class Tasks {
   async wait(ids: readonly string[], options: WaitOptions = {}): Promise<WaitedTasks> {
     const { count = ids.length } = options;
     checkWhole("count", count, 0, ids.length);
+    this.#checkOpen();
+    const wanted = new Set(ids);
+    for (const id of wanted) checkTaskId(id);
     const done = new Set<string>();
     const enough = Promise.withResolvers<void>();
+    // It may be rejected by one task while it is not yet awaited, or no longer.
+    enough.promise.catch(() => {});
     if (count === 0) enough.resolve();
-    const leave = new AbortController();
-    const wanted = new Set(ids);
+    const settle = (id: string) => {
+      if (done.add(id).size >= Math.min(count, wanted.size)) enough.resolve();
+    };
+    // One listener each and not one signal for all: a signal looks through all its listeners for each that comes or goes.
+    const stops = [...wanted].map((id) => this.#waiting.listen(id, { settle: () => settle(id), fail: enough.reject }));
     try {
       await this.#within(options, (signal) => {
+        if (signal?.aborted) enough.reject(signal.reason);
         signal?.addEventListener("abort", () => enough.reject(signal.reason), { once: true });
-        const left = signal === undefined ? leave.signal : AbortSignal.any([signal, leave.signal]);
-        for (const id of wanted) {
-          this.#outcomeOf(id, left).then(() => {
-            done.add(id);
-            if (done.size >= Math.min(count, wanted.size)) enough.resolve();
-          }, enough.reject);
-        }
         return enough.promise;
       });
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "DeadlineExceeded")) throw error;
+      if (!isFlotillaError(error, "DeadlineExceeded")) throw error;
     } finally {
-      leave.abort();
+      for (const stop of stops) stop();
     }
     return { done: ids.filter((id) => done.has(id)), pending: ids.filter((id) => !done.has(id)) };
   }

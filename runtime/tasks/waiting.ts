@@ -24,6 +24,7 @@ const EXPECTED_MAX = 100_000;
 const EXPIRY_GRACE_MS = 500;
 const PAUSE_MS = 500;
 
+/** Who waits; may be told more than once. */
 interface Waiter {
   settle(outcome: Outcome): void;
   fail(error: unknown): void;
@@ -63,29 +64,48 @@ export class Waiting {
   /** The task's outcome, once it has one. Rejects with TaskUnknown, Closed, and the signal's reason. */
   async outcome(id: string, signal: AbortSignal | undefined): Promise<Outcome> {
     signal?.throwIfAborted();
-    await this.#follow();
-    const token = tokenOf(id);
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
-    const waiter: Waiter = { settle: resolve, fail: reject };
-    const waiters = this.#waiters.get(token) ?? new Set();
-    this.#waiters.set(token, waiters.add(waiter));
     const aborted = () => reject(signal?.reason);
     signal?.addEventListener("abort", aborted, { once: true });
-    if (signal?.aborted) aborted();
-    let expiry: Timer | undefined;
-    const arm = (item: Expected | undefined) => {
-      if (waiters.has(waiter)) expiry = this.#armExpiry(item);
-    };
+    const stop = this.listen(id, { settle: resolve, fail: reject });
     try {
-      const expected = this.#expected.get(token);
-      if (expected !== undefined) arm(expected);
-      else this.#turnstile.through(() => this.#look(id, waiter, waiters)).then(arm, reject);
       return await promise;
     } finally {
-      expiry?.cancel();
+      stop();
       signal?.removeEventListener("abort", aborted);
+    }
+  }
+
+  /** Tells the task's outcome, or why it cannot be told, until the answered function is called. */
+  listen(id: string, waiter: Waiter): () => void {
+    const token = tokenOf(id);
+    const waiters = this.#waiters.get(token) ?? new Set();
+    this.#waiters.set(token, waiters.add(waiter));
+    let expiry: Timer | undefined;
+    this.#begin(id, waiter, waiters).then(
+      (item) => {
+        if (waiters.has(waiter)) expiry = this.#armExpiry(item);
+      },
+      (error: unknown) => waiter.fail(error),
+    );
+    return () => {
+      expiry?.cancel();
       waiters.delete(waiter);
       if (waiters.size === 0 && this.#waiters.get(token) === waiters) this.#waiters.delete(token);
+    };
+  }
+
+  /** Makes sure that the outcome will be heard of, however long the server is away; answers the task while it has none. */
+  async #begin(id: string, waiter: Waiter, waiters: ReadonlySet<Waiter>): Promise<Expected | undefined> {
+    for (;;) {
+      try {
+        await this.#follow();
+        const expected = this.#expected.get(tokenOf(id));
+        return expected ?? (await this.#turnstile.through(() => this.#look(id, waiter, waiters)));
+      } catch (error) {
+        if (!isFlotillaError(error, "Unavailable") || !waiters.has(waiter)) throw error;
+        await sleep(this.#env.clock, PAUSE_MS, this.#closing.signal);
+      }
     }
   }
 

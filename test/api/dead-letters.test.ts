@@ -1,9 +1,8 @@
 // `flotilla dead-letters`: what it prints for people and for scripts, and what it says when something is wrong.
 
-import { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../api/cli.ts";
-import { addDeadLetterCommands } from "../../api/dead-letters.ts";
+import { deadLettersCommand } from "../../api/dead-letters.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { natsForTests } from "../support/nats-server.ts";
 import { taskNodes } from "../support/task-nodes.ts";
@@ -23,25 +22,14 @@ async function deadFleet() {
     await tasks.submit({ type: "counter" }, "go", [], { id, retries: 1, backoff: { firstMs: at * 5_000 } });
   }
   await clock.advance(10_000);
-  const run = async (...args: string[]) => {
+  const run = async (action: "list" | "show" | "replay", ...args: string[]) => {
     const text = { out: "", err: "" };
-    let status = -1;
-    const terminal = {
-      out: { write: (piece: string) => (text.out += piece) },
-      err: { write: (piece: string) => (text.err += piece) },
+    const ids = args.filter((arg) => arg !== "--json");
+    const status = await deadLettersCommand(action, ids, tasks.deadLetters, args.includes("--json"), {
+      out: { write: (piece) => (text.out += piece) },
+      err: { write: (piece) => (text.err += piece) },
       signal: new AbortController().signal,
-    };
-    const program = new Command("flotilla").exitOverride();
-    addDeadLetterCommands(
-      program,
-      terminal,
-      (done) => (status = done),
-      async ({ servers }) => {
-        expect(servers).toBe("nats://127.0.0.1:1");
-        return { deadTasks: tasks.deadLetters, close: async () => {} };
-      },
-    );
-    await program.parseAsync(["dead-letters", ...args, "--servers", "nats://127.0.0.1:1"], { from: "user" });
+    });
     return { status, ...text };
   };
   return { tasks, run, heal: () => (healthy = true), [Symbol.asyncDispose]: () => nodes[Symbol.asyncDispose]() };

@@ -66,6 +66,7 @@ const putting: Cases<QueueForm> = {
     const { queue, other } = await make();
     const answers = await Promise.all(Array.from({ length: 20 }, (_, at) => (at % 2 ? queue : other).put(item("a"))));
     expect(answers.filter((answer) => answer === "accepted")).toHaveLength(1);
+    expect(await queue.put(item("a", "bulk", "other"))).toBe("duplicate");
     const { taken } = await taking(queue, { acks: true });
     await waitUntil("the item is gone", async () => taken.length === 1 && (await queue.find("a")) === undefined);
     expect(await other.put(item("a"))).toBe("duplicate");

@@ -138,6 +138,14 @@ const expiring: Cases<StoreForm> = {
     await advance(TTL_MS * 2);
     expect((await store.get("lease"))?.revision).toBe(third);
   },
+  "a ttl that is no whole number of seconds is not cut short (ST4)": async (make) => {
+    const { store, advance } = await make();
+    await store.create("lease", bytes("me"), { ttlMs: 1_900 });
+    await advance(1_500);
+    expect(await store.get("lease")).toBeDefined();
+    await advance(400);
+    await waitUntil("the key expires", async () => (await store.get("lease")) === undefined);
+  },
   "a ttl outside its range is refused": async (make) => {
     const { store } = await make();
     for (const ttlMs of [0, -1, TTL_MIN_MS - 1, 1_000.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {

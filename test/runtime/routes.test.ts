@@ -24,7 +24,7 @@ function open(present: Set<string>, resolve: () => Address) {
     node: "c",
     host: { find: () => undefined } as unknown as Host,
     peers: { find: peerOf } as unknown as Peers,
-    isPresent: (node) => present.has(node),
+    isStaying: (node) => present.has(node),
     resolve: async () => {
       lookups++;
       return resolve();

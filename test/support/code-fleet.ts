@@ -62,7 +62,7 @@ export async function openCodeFleet(options: CodeFleetOptions = {}): Promise<Cod
       log: ({ message }) => void (node === "node" && log.push(message)),
       callTimeoutMs: 30_000,
       allowCode: allowed,
-      recordOf: (wanted) => (wanted === "node" ? record : undefined),
+      nodes: () => [record],
       ports: memoryPorts(node, clock, {
         transport: network.join(node),
         placer: new LocalPlacer(node, () => [record, { node: "script" }]),

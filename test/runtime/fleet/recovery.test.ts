@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { ADDRESS } from "../../../runtime/address.ts";
 import { CodeLoader } from "../../../runtime/code/code-loader.ts";
+import { Codec } from "../../../runtime/codec.ts";
 import { Counts } from "../../../runtime/counts.ts";
 import { Directory } from "../../../runtime/directory.ts";
 import { Host, type SpawnRequest } from "../../../runtime/host.ts";
@@ -260,8 +261,9 @@ describe("when the owner is gone", () => {
       node: "b-1",
       clock: fleet.clock,
       log: () => {},
+      forward: () => {},
       store: fleet.store,
-      revive: (address) => address,
+      values: new Codec().values((address) => address),
       directory: new Directory(fleet.store, { presence: (node) => membership.presence(node) }),
       types,
       counts: new Counts(),
@@ -279,6 +281,14 @@ describe("when the owner is gone", () => {
     expect(await codeOf(spawning({ name: "late" }))).toBe("ActorEnded");
     expect(await spawning({ detached: true })).toMatchObject({ node: "b-1" });
   });
+});
+
+test("what a process spawns it can make itself: its own name will do as the place", async () => {
+  await using fleet = openFleet();
+  const { driver, hosts } = await openHosts(fleet, "a");
+  const own = await driver.system.spawn(Parent, { node: "driver" });
+  expect(own[ADDRESS].node).toBe(driver.system.node);
+  expect(hosts.map(({ system }) => countOf(system))).toEqual([0]);
 });
 
 describe("when a host's lease is lost", () => {

@@ -1,9 +1,10 @@
 // The NATS work queue keeps the WorkQueue contract, against a real server, and loses nothing when the server or a taker is killed.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sleep, systemClock } from "../../../runtime/index.ts";
+import { sleep, systemClock, systemRandom } from "../../../runtime/index.ts";
 import { type Connection, connectNats } from "../../../runtime/nats/connection.ts";
 import { openNatsQueue } from "../../../runtime/nats/queue.ts";
+import { NatsStream } from "../../../runtime/nats/stream.ts";
 import { fleetNames } from "../../../runtime/nats/subjects.ts";
 import type { Delivery } from "../../../runtime/queue.ts";
 import { bytes } from "../../contracts/contract.ts";
@@ -33,6 +34,16 @@ describe.skipIf(nats.missing !== undefined)(`a real server (${nats.missing ?? "t
   };
 
   queueContract("NATS", () => open(), {}, true);
+
+  test("an id that is there is a duplicate beyond the server's window, in any kind and lane (Q1)", async () => {
+    const { queue: names } = fleetNames(nats.prefix());
+    // As after the window: the server has never heard of this id, only of the item.
+    const queue = await openNatsQueue({ connection, names, maxBytes: MAX_BYTES });
+    await new NatsStream(connection, names, systemRandom).write("k.bulk.a", bytes("a"));
+    expect(await queue.put({ id: "a", kind: "other", lane: "interactive", data: bytes("a") })).toBe("duplicate");
+    expect(await queue.find("a")).toMatchObject({ kind: "k", lane: "bulk" });
+    await queue.close();
+  });
 
   test("refuses an item beyond itemsMax and takes it once there is room", async () => {
     const { queue, close } = await open(nats.prefix(), 2);

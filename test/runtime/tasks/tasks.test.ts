@@ -113,6 +113,17 @@ describe("what is refused", () => {
     expect(error.message).toMatch(/expected .+, got /);
   });
 
+  it("a method that has no name", async () => {
+    await using nodes = taskNodes();
+    const { tasks } = nodes.open("driver");
+    for (const method of ["", "x".repeat(201), undefined as never]) {
+      expect(await caught(tasks.submit(TYPE, method, []))).toMatchObject({
+        code: "InvalidOption",
+        data: { option: "method" },
+      });
+    }
+  });
+
   it("an argument that cannot be sent, by its path", async () => {
     await using nodes = taskNodes();
     const { tasks } = nodes.open("driver");
