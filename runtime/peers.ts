@@ -36,6 +36,8 @@ export interface PeersOptions {
   readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
+  /** Makes the actor that a node asks for. */
+  readonly spawn: (request: SpawnRequest) => Address | Promise<Address>;
   /** Has a type ready here and takes its tasks. */
   readonly load: (request: TypeRequest) => Promise<void>;
   /** Whether a node is known to be no more. */
@@ -67,6 +69,7 @@ export class Peers implements PeerNode {
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #log: LogSink;
   readonly #reconnected: () => void;
+  readonly #spawn: PeersOptions["spawn"];
   readonly #load: (request: TypeRequest) => Promise<void>;
   readonly #moved: PeersOptions["moved"];
   readonly #isDeparted: (node: string) => boolean;
@@ -86,6 +89,7 @@ export class Peers implements PeerNode {
     this.counts = options.counts;
     this.#log = options.log;
     this.#reconnected = options.reconnected;
+    this.#spawn = options.spawn;
     this.#load = options.load;
     this.#moved = options.moved;
     this.#isDeparted = options.isDeparted;
@@ -345,7 +349,7 @@ export class Peers implements PeerNode {
     try {
       const request = checkedRequest(options);
       const args = fromWire(request.args, this.revive) as unknown[];
-      reply.value(await this.host.spawn({ ...request, args }, undefined));
+      reply.value(await this.#spawn({ ...request, args }));
     } catch (error) {
       reply.fail(failureOf(error, `spawn of ${type}`));
     }

@@ -43,6 +43,9 @@ describe("a node that was declared gone", () => {
       load: async () => {},
       log: () => {},
       isDeparted: () => false,
+      spawn: async () => {
+        throw new Error("not here");
+      },
       moved: () => {},
     });
     await peers.listen();
