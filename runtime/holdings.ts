@@ -8,10 +8,11 @@
 
 import { type Address, formatAddress } from "./address.ts";
 import type { Cell } from "./cell/cell.ts";
+import { movedFailure } from "./cell/refusal.ts";
 import type { Clock } from "./clock.ts";
 import type { ValueCodec } from "./codec.ts";
 import { type Claim, type Directory, isChosen, type NameEntry } from "./directory.ts";
-import type { ActorEnd, WireError } from "./envelope.ts";
+import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import { failure } from "./failure.ts";
 import { FencedKeys } from "./fenced-keys.ts";
@@ -60,6 +61,8 @@ export interface Holding {
 }
 
 const RETRY_MS = 1_000;
+/** Actors that live on elsewhere and are remembered. */
+const LEFT_MAX = 10_000;
 /** What an actor that loses its owner or parent may take to finish. */
 const STOP_TIMEOUT_MS = 5_000;
 
@@ -72,8 +75,8 @@ export class Holdings {
   /** Nodes that spawned actors here, also of detached ones. */
   readonly #owners = new WeakMap<Cell, string>();
   readonly #ties = new Map<Cell, () => void>();
-  /** Ids of actors whose entries were left to other nodes. */
-  readonly #surrendered = new Set<string>();
+  /** Actors that live on elsewhere, or will: id → entry. Whoever still looks for them here is told so. */
+  readonly #left = new Map<string, string>();
   /** Addresses whose entries are being deleted (HL1). */
   readonly #releasing = new Set<string>();
   #closed = false;
@@ -158,22 +161,28 @@ export class Holdings {
     );
   }
 
-  /** Leaves an actor's entry to whoever makes it next, and ends it here. */
-  async surrender(cell: Cell): Promise<void> {
-    this.#surrendered.add(cell.address.id);
-    this.#held.delete(cell);
-    await cell.stop(STOP_TIMEOUT_MS);
+  /** The entry of an actor that was here and has been left to whoever makes it next; undefined for any other. */
+  entryLeft(address: Address): string | undefined {
+    return this.#left.get(address.id);
   }
 
-  /** Why a message is not taken: its actor is gone, or only lives elsewhere from now on, which its caller finds out soon. */
-  refusal({ id }: Address, why: WireError): WireError {
-    if (why.code !== "NoSuchActor" || !this.#surrendered.has(id)) return why;
-    return failure("Unavailable", "the actor is being moved to another node", { address: why.data.address });
+  #leave(cell: Cell): void {
+    const holding = this.#held.get(cell);
+    this.#held.delete(cell);
+    if (holding?.entry.request === undefined) return;
+    if (this.#left.size >= LEFT_MAX) this.#left.clear();
+    this.#left.set(cell.address.id, holding.claim.key);
+  }
+
+  /** Leaves an actor's entry to whoever makes it next, and ends it here. */
+  async surrender(cell: Cell): Promise<void> {
+    this.#leave(cell);
+    await cell.stop(STOP_TIMEOUT_MS, movedFailure(cell.label));
   }
 
   /** Ends an actor whose hold on its name turned out to be void (HL2). */
   lose(cell: Cell, why: string): void {
-    this.#held.delete(cell);
+    this.#leave(cell);
     this.#lost.add(cell);
     cell.kill(failure("LeaseLost", `${cell.label} is no longer held by ${this.#options.node}: ${why}`));
   }

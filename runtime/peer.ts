@@ -5,21 +5,24 @@
 //
 // PE1  Envelopes for one peer arrive in the order they were made, unless the transport loses some.
 // PE2  An envelope that certainly will not arrive fails its call at once with Unavailable; nothing is dropped without a word.
-// PE3  An answer is matched by its sender and id; one that nobody waits for (late, repeated, forged) is dropped.
-// PE4  When frames may have been lost, each side asks the other which of its calls it still works on; the rest fail with Unknown.
+// PE3  An answer is matched by its sender and id; one that nobody waits for (late, repeated, forged) is dropped. Ids are never used again, also
+//      not when a node that was given up comes back: what it still says is about questions that are over.
+// PE4  When frames may have been lost, each side asks the other which of its calls it still works on, until it is heard; the rest fail with
+//      Unknown. Streams are broken off by both sides: chunks and credit that were lost would leave them waiting for each other.
 // PE5  Once the node is gone, whoever waits for it is told at once, and what it waits for here is given up.
 
 import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
 import { Message, type ReplySink } from "./cell/message.ts";
-import { goneFailure } from "./cell/refusal.ts";
-import { fromWire, type ReviveHandle, toWire } from "./codec.ts";
+import { goneFailure, movedFailure } from "./cell/refusal.ts";
+import { fromWire, LendingWriter, type ReviveHandle, toWire } from "./codec.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { CallEnvelope, CallExtras, CastEnvelope, Envelope, ReplyEnvelope, WireError } from "./envelope.ts";
+import type { ErrorData } from "./errors.ts";
 import { failure } from "./failure.ts";
 import type { Host } from "./host.ts";
 import { IdTable } from "./id-table.ts";
-import { Outbox, type Receipt, type Way } from "./outbox.ts";
+import { Outbox, type Range, type Way } from "./outbox.ts";
 import { RemoteReply, type ReplyChannel } from "./remote-reply.ts";
 import { traceFrom } from "./trace.ts";
 
@@ -38,30 +41,38 @@ export class Peer implements Receiver, ReplyChannel {
   readonly node: string;
   readonly #own: PeerNode;
   readonly #outbox: Outbox;
+  readonly #writer = new LendingWriter();
   /** What is asked of the peer, by our id. */
   readonly #outgoing = new IdTable<ReplySink>();
   /** For those of them that stream: the sequence of the next chunk. */
   readonly #nextChunk = new Map<number, number>();
   /** What the peer asks of us, by its id. */
   readonly #incoming = new IdTable<RemoteReply>();
-  #lastId = 0;
+  #lastId: number;
 
-  constructor(node: string, own: PeerNode) {
+  /** `lastId`: numbers up to it have been used for this node, or may have been. */
+  constructor(node: string, own: PeerNode, lastId = 0) {
     this.node = node;
+    this.#lastId = lastId;
     this.#own = own;
     this.#outbox = new Outbox(node, own, (envelope, why) => this.#undeliverable(envelope, why));
   }
 
-  /** Nothing under way in either direction. */
-  get isIdle(): boolean {
-    return this.#outgoing.size === 0 && this.#incoming.size === 0;
+  /** The number of what was asked last. */
+  get lastId(): number {
+    return this.#lastId;
+  }
+
+  /** What is not yet answered, in either direction. */
+  get underWay(): number {
+    return this.#outgoing.size + this.#incoming.size;
   }
 
   // Out ---------------------------------------------------------------------------------------------------------------------
 
   receive(message: Message, to: Address): undefined {
     const { method, deadlineMs, chain, sink, credit } = message;
-    const args = toWire(message.args, "args") as unknown[];
+    const args = this.wire(message.args, "args") as unknown[];
     const extras = extrasOf(message);
     if (sink === undefined) {
       this.post({ kind: "cast", to, method, args, deadlineMs, ...(extras && { extras }) });
@@ -110,6 +121,7 @@ export class Peer implements Receiver, ReplyChannel {
 
   post(envelope: Envelope): void {
     this.#outbox.post(envelope);
+    if (this.#writer.takeLent()) this.#outbox.flush(true);
   }
 
   fail(id: number, why: WireError): void {
@@ -139,7 +151,7 @@ export class Peer implements Receiver, ReplyChannel {
       // Who waits on the other node gets the reason instead of what was too large.
       case "reply":
       case "error":
-        return { kind: "error", id: envelope.id, error: why };
+        return { kind: "error", id: envelope.id, error: hasRun(why) };
       default:
         return this.#own.undeliverable(this, envelope, why);
     }
@@ -152,8 +164,16 @@ export class Peer implements Receiver, ReplyChannel {
     const args = (isTagged ? fromWire(sent, revive) : sent) as unknown[];
     const message = withExtras(new Message(method, args, deadlineMs, [], undefined, undefined), extras);
     const cell = host.find(to);
-    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
+    const why = cell === undefined ? this.#gone(to) : cell.receive(message);
     if (why !== undefined) host.deadLetter(to, method, why);
+  }
+
+  /** Why nobody takes what came for `to`. Whoever sent it then looks for the actor where it lives now (RT1). */
+  #gone(to: Address): WireError {
+    const key = this.#own.host.holdings.entryLeft(to);
+    if (key === undefined) return goneFailure(formatAddress(to));
+    this.post({ kind: "moved", id: 0, actor: to.id, key });
+    return movedFailure(formatAddress(to));
   }
 
   takeCall({ id, to, method, args: sent, deadlineMs, chain, credit, extras }: CallEnvelope, isTagged: boolean): void {
@@ -166,8 +186,12 @@ export class Peer implements Receiver, ReplyChannel {
     this.#incoming.set(id, reply);
     deadlines.add(reply);
     const cell = host.find(to);
-    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
-    if (why !== undefined) reply.fail(host.holdings.refusal(to, why));
+    const why = cell === undefined ? this.#gone(to) : cell.receive(message);
+    if (why !== undefined) reply.fail(why);
+  }
+
+  wire(value: unknown, root: string): unknown {
+    return this.#outbox.isReady ? this.#writer.write(value, root) : toWire(value, root);
   }
 
   answer(reply: ReplyEnvelope): void {
@@ -193,7 +217,7 @@ export class Peer implements Receiver, ReplyChannel {
   }
 
   takeCredit(id: number, count: number): void {
-    this.#incoming.get(id)?.message?.grant(count);
+    if (Number.isSafeInteger(count) && count > 0) this.#incoming.get(id)?.message?.grant(count);
   }
 
   takeReply(reply: ReplyEnvelope, isTagged: boolean): void {
@@ -205,7 +229,7 @@ export class Peer implements Receiver, ReplyChannel {
         return;
       }
       case "error": {
-        const error = checkedError(reply.error);
+        const error = errorIn(reply.error, isTagged, this.#own.revive);
         this.#settle(id)?.fail(error);
         return;
       }
@@ -237,28 +261,65 @@ export class Peer implements Receiver, ReplyChannel {
 
   // Loss --------------------------------------------------------------------------------------------------------------------
 
-  /** A frame of ours found nobody. */
-  lost({ first, last, casts }: Receipt): void {
-    const why = failure("Unavailable", `node ${this.node} is not there; it was not delivered`, { node: this.node });
-    if (first > 0) for (let id = first; id <= last; id++) this.fail(id, why);
-    const nobody: Address = { node: this.node, id: "?", type: "?", incarnation: 0 };
-    for (let count = 0; count < casts; count++) this.#own.host.deadLetter(nobody, "cast", why);
+  /** A frame of ours with these asks found nobody. */
+  lost({ first, last }: Range, why: WireError): void {
+    for (let id = first; id <= last; id++) this.fail(id, why);
+  }
+
+  /** Something of the peer's cannot be had or read here: whoever waits for it, on either side, is told. `why`: what an asker hears. */
+  unreadable(of: string, id: number, why: WireError): void {
+    switch (of) {
+      case "call":
+      case "spawn":
+      case "load":
+      case "stop":
+        this.#finish(id)?.abandon(why);
+        return this.post({ kind: "error", id, error: why });
+      case "chunk":
+        this.post({ kind: "cancel", id, reason: why.message });
+        return this.fail(id, failure("StreamBroken", `a chunk of the stream did not arrive: ${why.message}`));
+      case "reply":
+      case "end":
+      case "error":
+        return this.fail(id, hasRun(why));
+      case "cast":
+        this.#own.host.deadLetter(unknownActor(this.#own.node), "cast", why);
+    }
   }
 
   /** The connection is there again: frames in either direction may be gone (PE4). */
   restored(): void {
+    this.#breakStreams();
     this.post({ kind: "reconnected", id: 0 });
     this.probe();
     this.#outbox.restored();
   }
 
-  probe(): void {
-    if (this.#outgoing.size > 0) this.post({ kind: "probe", id: 0, ids: this.#outgoing.ids() });
+  /** The peer's connection broke and is there again. */
+  reconnected(): void {
+    this.#breakStreams();
+    this.probe();
   }
 
-  /** Which of the peer's questions nobody works on here. */
-  unknown(ids: readonly number[]): number[] {
-    return ids.filter((id) => this.#incoming.get(id) === undefined);
+  #breakStreams(): void {
+    const why = failure("StreamBroken", `the connection to ${this.node} broke; part of the stream may be lost`);
+    for (const id of [...this.#nextChunk.keys()]) this.fail(id, why);
+    for (const id of this.#incoming.ids()) {
+      if (this.#incoming.get(id)?.message?.credit !== undefined) this.#finish(id)?.abandon(why);
+    }
+  }
+
+  /** Says what we wait for, also when that is nothing: the peer may work on something that we gave up. */
+  probe(): void {
+    this.post({ kind: "probe", id: 0, ids: this.#outgoing.ids() });
+  }
+
+  /** Everything that the peer still waits for: what else we work on for it, it has given up, and what we do not work on, it must hear. */
+  takeProbe(ids: readonly number[]): void {
+    const awaited = new Set(ids);
+    const over = failure("Cancelled", `node ${this.node} no longer waits for it; word of that was lost`);
+    for (const id of this.#incoming.ids()) if (!awaited.has(id)) this.#finish(id)?.abandon(over);
+    this.post({ kind: "forgotten", id: 0, ids: ids.filter((id) => this.#incoming.get(id) === undefined) });
   }
 
   takeForgotten(ids: readonly number[]): void {
@@ -309,8 +370,18 @@ function withExtras(message: Message, extras: CallExtras | undefined): Message {
   return message;
 }
 
-/** Throws for what is no failure: an answer that says nothing must not settle a call. */
-function checkedError(error: WireError): WireError {
+/** The failure that an envelope brought. Throws for what is none. */
+export function errorIn(error: WireError, isTagged: boolean, revive: ReviveHandle): WireError {
   if (typeof error?.code !== "string" || typeof error.message !== "string") throw new TypeError("not a failure");
-  return { ...error, data: error.data ?? {} };
+  const data = (isTagged ? fromWire(error.data, revive) : error.data) ?? {};
+  return { ...error, data: data as ErrorData };
 }
+
+/** "Cannot be reached now" would say that the method did not run. */
+const hasRun = (why: WireError): WireError =>
+  why.code === "Unavailable"
+    ? { ...failure("Unknown", `it ran; its answer was lost: ${why.message}`), data: why.data }
+    : why;
+
+/** Whom a message was for that nobody can read any more. */
+export const unknownActor = (node: string): Address => ({ node, id: "?", type: "?", incarnation: 0 });

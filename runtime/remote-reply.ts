@@ -15,6 +15,8 @@ import { failure, failureOf } from "./failure.ts";
 
 /** The way back to who asked. */
 export interface ReplyChannel {
+  /** A value as it travels; to be given to `answer` at once. Throws NotSendable. */
+  wire(value: unknown, root: string): unknown;
   /** Sends an answer; all but chunks are the last one. */
   answer(reply: ReplyEnvelope): void;
 }
@@ -42,7 +44,7 @@ export class RemoteReply implements ReplySink, Waiting {
     let wire = value;
     if (!isSimple(value)) {
       try {
-        wire = toWire(value, "result");
+        wire = this.#channel.wire(value, "result");
       } catch (error) {
         return this.fail(failureOf(error, "result"));
       }
@@ -55,7 +57,7 @@ export class RemoteReply implements ReplySink, Waiting {
     if (this.#done) return;
     let wire: unknown;
     try {
-      wire = toWire(value, "chunk");
+      wire = this.#channel.wire(value, "chunk");
     } catch (error) {
       const why = failureOf(error, "chunk");
       this.fail(why);
@@ -75,7 +77,7 @@ export class RemoteReply implements ReplySink, Waiting {
   fail(why: WireError): void {
     if (this.#done) return;
     this.#done = true;
-    this.#channel.answer({ kind: "error", id: this.#id, error: { ...why, data: sendable(why.data) } });
+    this.#channel.answer({ kind: "error", id: this.#id, error: sendable(why) });
   }
 
   /** Whoever asked has gone or no longer cares: nothing more is sent, and the work is told. */
@@ -85,15 +87,18 @@ export class RemoteReply implements ReplySink, Waiting {
   }
 
   expired(): void {
-    this.message?.cancel(failure("DeadlineExceeded", "the deadline of the call passed while it ran"));
+    const why = failure("DeadlineExceeded", "the deadline of the call passed while it ran");
+    this.message?.cancel(why);
+    // Whoever asked may have gone without a word, and the method may never return: nothing of it is kept.
+    this.fail(why);
   }
 }
 
-/** The code matters more than details that cannot travel. */
-function sendable(data: ErrorData): ErrorData {
+/** A failure as it may travel: the code matters more than details that cannot. */
+export function sendable(why: WireError): WireError {
   try {
-    return toWire(data, "data") as ErrorData;
+    return { ...why, data: toWire(why.data, "data") as ErrorData };
   } catch {
-    return {};
+    return { ...why, data: {} };
   }
 }

@@ -58,10 +58,10 @@ export class Roll {
     return [...this.#byNode.values()].filter((seat) => seat.missingSinceMs === undefined).map((seat) => seat.record);
   }
 
-  /** The record of a node that is there. */
-  find(node: string): NodeRecord | undefined {
+  /** Whether it is there and does not drain. */
+  isStaying(node: string): boolean {
     const seat = this.#byNode.get(node);
-    return seat?.missingSinceMs === undefined ? seat?.record : undefined;
+    return seat !== undefined && seat.missingSinceMs === undefined && !seat.record.draining;
   }
 
   presence(node: string): Presence {

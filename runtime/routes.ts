@@ -2,8 +2,9 @@
 // It moves nobody (recovery.ts) and keeps no names (directory.ts).
 //
 // RT1  An address without an entry (`key`) means one place for ever. One with an entry is looked up again once its place has gone, and
-//      for each message while its place is leaving.
+//      for each message while its place is about to go.
 // RT2  Messages that come while an entry is looked up wait in order, and go on in order.
+//      That a place has gone is known from membership, or told by the node itself when it lives on without the actor (`left`).
 // RT3  What was found is remembered, so only the first message after a move pays for it.
 
 import { type Address, formatAddress } from "./address.ts";
@@ -22,10 +23,10 @@ export interface RoutesOptions {
   readonly node: string;
   readonly host: Host;
   readonly peers: Peers;
-  /** Whether a node is there and means to stay. */
+  /** Whether a node is there and means to stay: one that is draining may give any actor away. */
   readonly isStaying: (node: string) => boolean;
-  /** Where the actor lives now, or what its callers are told. */
-  readonly resolve: (address: Address) => Promise<Address | WireError>;
+  /** Where the actor lives now, or what its callers are told. `isSilent`: it does not answer at that address. */
+  readonly resolve: (address: Address, isSilent: boolean) => Promise<Address | WireError>;
 }
 
 export class Routes {
@@ -33,6 +34,8 @@ export class Routes {
   /** Entry → where its actor was found. */
   readonly #moved = new Map<string, Address>();
   readonly #lookups = new Map<string, Lookup>();
+  /** Entry → where its actor is no more. */
+  readonly #left = new Map<string, string>();
 
   constructor(options: RoutesOptions) {
     this.#options = options;
@@ -45,21 +48,37 @@ export class Routes {
     const lookup = this.#lookups.get(key);
     if (lookup !== undefined) return lookup;
     const known = this.#moved.get(key) ?? address;
-    const found = this.#isSettled(known) ? this.#at(known) : undefined;
-    if (found === undefined) return this.#lookUp(key, known);
-    return known === address ? found : new Detour(found, known);
+    if (this.#left.size > 0 && this.#takeLeft(key, known)) return this.#lookUp(key, known, true);
+    const found = this.#at(known);
+    if (found === undefined || !this.#isSettled(known)) return this.#lookUp(key, known, found === undefined);
+    return known === address ? found : new Redirect(found, known);
   }
 
   #isSettled({ node }: Address): boolean {
     return node === this.#options.node || this.#options.isStaying(node);
   }
 
-  /** Where the actor lives now, for what is no message to it; or why nobody can tell. */
-  async locate(address: Address): Promise<Address | WireError> {
-    const known = (address.key !== undefined && this.#moved.get(address.key)) || address;
+  /** Where the actor lives now, for what is no message to it: at once where that is known, else looked up; or why nobody can tell. */
+  locate(address: Address): Address | Promise<Address | WireError> {
+    const { key } = address;
+    if (key === undefined) return address;
+    const known = this.#moved.get(key) ?? address;
     const { node, host } = this.#options;
-    const isThere = known.node === node ? host.find(known) !== undefined : this.#isSettled(known);
-    return known.key === undefined || isThere ? known : this.#options.resolve(known);
+    const isGone = known.node === node && host.find(known) === undefined;
+    const isSilent = isGone || (this.#left.size > 0 && this.#takeLeft(key, known));
+    return !isSilent && this.#isSettled(known) ? known : this.#options.resolve(known, isSilent);
+  }
+
+  /** A node says that it has this actor no more: the next message for it is looked up. */
+  left(key: string, node: string, actor: string): void {
+    if (this.#left.size >= MOVES_MAX) this.#left.clear();
+    this.#left.set(key, `${node}/${actor}`);
+  }
+
+  /** Whether that is news: where the actor was found since, it may well be. */
+  #takeLeft(key: string, { node, id }: Address): boolean {
+    const left = this.#left.get(key);
+    return left !== undefined && this.#left.delete(key) && left === `${node}/${id}`;
   }
 
   #at(address: Address): Receiver | undefined {
@@ -67,15 +86,17 @@ export class Routes {
     return address.node === node ? host.find(address) : peers.find(address.node);
   }
 
-  #lookUp(key: string, address: Address): Lookup {
+  #lookUp(key: string, address: Address, isSilent: boolean): Lookup {
     const lookup = new Lookup();
     this.#lookups.set(key, lookup);
-    void this.#resolve(key, address, lookup);
+    void this.#resolve(key, address, lookup, isSilent);
     return lookup;
   }
 
-  async #resolve(key: string, address: Address, lookup: Lookup): Promise<void> {
-    const found = await this.#options.resolve(address).catch((error: unknown) => failureOf(error, "looking it up"));
+  async #resolve(key: string, address: Address, lookup: Lookup, isSilent: boolean): Promise<void> {
+    const found = await this.#options
+      .resolve(address, isSilent)
+      .catch((error: unknown) => failureOf(error, "looking it up"));
     this.#lookups.delete(key);
     if ("code" in found) {
       this.#moved.delete(key);
@@ -89,9 +110,19 @@ export class Routes {
 
   #forward(message: Message, to: Address, found: Address): void {
     if (message.cancelled !== undefined) return;
-    const receiver = this.#at(found);
-    const why = receiver === undefined ? goneFailure(formatAddress(found)) : receiver.receive(message, found);
+    const why = this.#handOver(message, found);
     if (why !== undefined) this.#refuse(message, to, why);
+  }
+
+  #handOver(message: Message, found: Address): WireError | undefined {
+    const receiver = this.#at(found);
+    if (receiver === undefined) return goneFailure(formatAddress(found));
+    try {
+      return receiver.receive(message, found);
+    } catch (error) {
+      // Those who wait behind it must not be lost with it.
+      return failureOf(error, `${found.type}.${message.method}`);
+    }
   }
 
   #refuse(message: Message, to: Address, why: WireError): void {
@@ -100,20 +131,20 @@ export class Routes {
   }
 }
 
-/** Takes messages for an old address and hands them on with the one where their actor was found. */
-class Detour implements Receiver {
+/** Takes messages for an actor where it lives now: the handles that it is called by still say where it was. */
+class Redirect implements Receiver {
   readonly copies: boolean;
-  readonly #found: Receiver;
-  readonly #address: Address;
+  readonly #receiver: Receiver;
+  readonly #to: Address;
 
-  constructor(found: Receiver, address: Address) {
-    this.copies = found.copies;
-    this.#found = found;
-    this.#address = address;
+  constructor(receiver: Receiver, to: Address) {
+    this.copies = receiver.copies;
+    this.#receiver = receiver;
+    this.#to = to;
   }
 
   receive(message: Message): WireError | undefined {
-    return this.#found.receive(message, this.#address);
+    return this.#receiver.receive(message, this.#to);
   }
 }
 
