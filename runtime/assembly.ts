@@ -8,7 +8,6 @@ import type { ActorType, SpawnOptions } from "./actor.ts";
 import type { Address } from "./address.ts";
 import { type CallEnvironment, call, cast, Questions } from "./calls.ts";
 import type { Cell } from "./cell/cell.ts";
-import type { Clock } from "./clock.ts";
 import { CodeLoader } from "./code/code-loader.ts";
 import { CodeShipper } from "./code/code-shipper.ts";
 import { Codec, type ValueCodec } from "./codec.ts";
@@ -16,53 +15,26 @@ import { makeContext } from "./context.ts";
 import { Counts } from "./counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
-import type { ActorEnd } from "./envelope.ts";
-import { runtimeError } from "./errors.ts";
+import type { ActorEnd, WireError } from "./envelope.ts";
+import { errorOf, failureOf } from "./failure.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host, type SpawnRequest } from "./host.ts";
-import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
+import { LogForwarder, type LogLine } from "./log.ts";
 import type { Membership } from "./membership.ts";
+import { checkType } from "./options.ts";
 import { Peers } from "./peers.ts";
-import type { NodeRecord } from "./placer.ts";
-import type { FleetFacts, Ports } from "./ports.ts";
-import { ProcessPool, type ProcessSettings } from "./processes/process-pool.ts";
-import type { Random } from "./random.ts";
+import { ProcessPool } from "./processes/process-pool.ts";
 import { Recovery } from "./recovery.ts";
 import { Routes } from "./routes.ts";
 import { Spawner } from "./spawner.ts";
 import { PendingStream } from "./stream.ts";
 import type { ActorSystem } from "./system.ts";
+import type { SystemSettings } from "./system-settings.ts";
 import { runTask } from "./tasks/run-task.ts";
 import { Tasks } from "./tasks/tasks.ts";
 import { Topics } from "./topics.ts";
 import { type Tracing, tracingFor } from "./trace.ts";
 import { type TypeRequest, Types } from "./types.ts";
-
-/** `connect`'s options, complete. */
-export interface SystemSettings {
-  readonly node: string;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: LogSink;
-  readonly callTimeoutMs: number;
-  /** Whether spans are recorded; default: when a tracer provider is registered now (trace.ts). */
-  readonly tracing?: boolean | undefined;
-  readonly ports: Ports;
-  /** The promises in force on a fleet. */
-  readonly facts?: FleetFacts;
-  /** Who else is there, without a membership. */
-  readonly nodes?: () => readonly NodeRecord[];
-  /** Whether the other nodes reach the same blobs. */
-  readonly sharesBlobs?: boolean;
-  /** Whether this process loads code that scripts bring: it runs with all of its rights. Default false. */
-  readonly allowCode?: boolean;
-  /** Whether this process runs tasks of the types it has. Default true. */
-  readonly servesTasks?: boolean;
-  /** How this node has processes for single actors; absent when it can have none. */
-  readonly processes?: ProcessSettings;
-  /** This node's place among others; absent when it is alone. The system joins and leaves with it. */
-  readonly membership?: Membership;
-}
 
 export const STOP_TIMEOUT_MS = 5_000;
 
@@ -183,7 +155,7 @@ export class Assembly {
       node,
       host: this.host,
       peers: this.peers,
-      isPresent: (peer) => membership === undefined || membership.isPresent(peer),
+      isStaying: (peer) => membership === undefined || membership.isStaying(peer),
       resolve: (address) => this.directory.resolve(address),
     });
   }
@@ -289,14 +261,20 @@ export class Assembly {
   }
 
   spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
-    // Also for its own placer: a process can make what it spawns.
-    this.#settings.membership?.knows(type);
-    const make = async () => this.handleOf(await this.#spawner.spawn(parent, type, options), type);
-    return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
+    const make = async () => {
+      checkType(type);
+      // Also for its own placer: a process can make what it spawns.
+      this.#settings.membership?.knows(type);
+      return this.handleOf(await this.#spawner.spawn(parent, type, options), type);
+    };
+    return this.#tracing === undefined || typeof type?.type !== "string"
+      ? make()
+      : this.#tracing.spawning(type.type, make);
   }
 
   /** Makes a type known here and to the other nodes, and runs its tasks when this node runs any. */
   register(type: ActorType): void {
+    checkType(type);
     this.types.register(type);
     this.#settings.membership?.knows(type);
     if (this.#started) this.#serve(type.type);
@@ -305,6 +283,8 @@ export class Assembly {
   #serve(type?: string): void {
     if (this.#settings.servesTasks === false) return;
     this.tasks.serve(type).catch((error: unknown) => {
+      // One that leaves as soon as it has come has nothing to tell.
+      if (this.#closing !== undefined) return;
       this.host.log("error", `tasks of ${type ?? "living actors"} are not taken here`, { error: String(error) });
     });
   }
@@ -322,31 +302,48 @@ export class Assembly {
     else this.register(type);
   }
 
-  /** Where an actor to be ended is; undefined when it is no more. Throws Unavailable while that is not known. */
-  async #placeOf(address: Address): Promise<Address | undefined> {
-    if (address.key === undefined || this.host.find(address) !== undefined) return address;
-    const located = await this.directory.locate(address.key);
-    if (located.kind === "unsettled") throw runtimeError("Unavailable", `it cannot be ended now: ${located.why}`);
-    return located.kind === "at" ? located.address : undefined;
+  stop(address: Address, timeoutMs: number): Promise<void> {
+    return this.#whereItLives(address, async (at) => {
+      if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
+      // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
+      await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
+    });
   }
 
-  async stop(handle: Address, timeoutMs: number): Promise<void> {
-    const address = await this.#placeOf(handle);
-    if (address === undefined) return;
-    if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
-    // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), 2 * timeoutMs);
+  kill(address: Address): Promise<void> {
+    return this.#whereItLives(address, async (at) => {
+      if (at.node === this.#settings.node) return this.host.kill(at);
+      await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
+    });
   }
 
-  async kill(handle: Address): Promise<void> {
-    const address = await this.#placeOf(handle);
-    if (address === undefined) return;
-    if (address.node === this.#settings.node) return this.host.kill(address);
-    await this.#questions.ask((sink) => this.peers.stop(address, "kill", 0, sink));
+  /** Does `end` to an actor: at once where it is known to be, an actor may end itself. Nothing when it is no more. */
+  async #whereItLives(address: Address, end: (at: Address) => Promise<void>): Promise<void> {
+    const located = this.#routes.locate(address);
+    if (!(located instanceof Promise)) return end(located);
+    const found = await located;
+    if (!("code" in found)) return end(found);
+    if (found.code !== "NoSuchActor") throw errorOf(found);
   }
 
-  watch(handle: Address, onEnd: (end: ActorEnd) => void): () => void {
-    const address = this.#routes.known(handle);
+  watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
+    const located = this.#routes.locate(address);
+    // At once where it can be: what is done to the actor next must not overtake its watch.
+    if (!(located instanceof Promise)) return this.#watchAt(located, onEnd);
+    let isWanted = true;
+    let unwatch = () => {
+      isWanted = false;
+    };
+    const start = (at: Address | WireError) => {
+      if (!isWanted) return;
+      if ("code" in at) onEnd({ address, reason: "unknown", error: at });
+      else unwatch = this.#watchAt(at, onEnd);
+    };
+    located.then(start, (error: unknown) => start(failureOf(error, "looking it up")));
+    return () => unwatch();
+  }
+
+  #watchAt(address: Address, onEnd: (end: ActorEnd) => void): () => void {
     return address.node === this.#settings.node ? this.host.watch(address, onEnd) : this.peers.watch(address, onEnd);
   }
 

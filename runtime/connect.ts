@@ -1,13 +1,13 @@
 // The one place where a system is put together: chooses the forms of its ports and starts it.
 
 import type { ActorType } from "./actor.ts";
-import type { SystemSettings } from "./assembly.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { ownVersions } from "./code/code-format.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
+import { checkConnectOptions } from "./connect-options.ts";
 import { FleetPlacer } from "./fleet-placer.ts";
 import { LEASE_PROFILES } from "./lease.ts";
-import { type LogLevel, type LogSink, silentLog } from "./log.ts";
+import { type LogLevel, type LogSink, silentLog, unfailing } from "./log.ts";
 import { Membership } from "./membership.ts";
 import { memoryPorts } from "./memory/ports.ts";
 import { milliseconds, nodeName, plainName, refuse, wholeNumber } from "./options.ts";
@@ -16,6 +16,7 @@ import type { Ports } from "./ports.ts";
 import type { ProcessSettings } from "./processes/process-pool.ts";
 import { type Random, systemRandom } from "./random.ts";
 import { ActorSystem } from "./system.ts";
+import type { SystemSettings } from "./system-settings.ts";
 
 export interface ConnectOptions {
   /** This process's id among the nodes; must be new for each life of it. Default: its name and a random part. */
@@ -66,7 +67,7 @@ const ON_A_FLEET = [...CREDENTIALS, "prefix", "labels", "accepts", "allowCode", 
 
 /**
  * An actor system: in this process alone (nothing to install, nothing to start) or, with `servers`, as a member of a fleet.
- * Throws InvalidOption; with servers also ServerUnreachable, ServerNotNats, ServerRefused, ServerTooOld, ServerWithoutJetStream, StreamDiffers,
+ * Throws InvalidOption; with servers also ServerUnreachable, ServerNotNats, ServerRefused, ServerTooOld, ServerPayloadSmall, ServerWithoutJetStream, StreamDiffers,
  * NodeNameTaken.
  */
 export function connect(options: ConnectOptions = {}): Promise<ActorSystem> {
@@ -80,6 +81,7 @@ export function connectProcess(options: ConnectOptions, parent: string): Promise
 
 async function open(options: ConnectOptions, parent?: string): Promise<ActorSystem> {
   refuseWhileLoading();
+  checkConnectOptions(options);
   const random = options.random ?? systemRandom;
   const name = nodeName("name", options.name ?? `node-${random.id()}`);
   const given = options.node ?? (options.name === undefined ? name : `${name}-${random.id()}`);
@@ -87,7 +89,7 @@ async function open(options: ConnectOptions, parent?: string): Promise<ActorSyst
     node: plainName("node", given),
     clock: options.clock ?? systemClock,
     random,
-    log: options.log ?? silentLog,
+    log: options.log === undefined ? silentLog : unfailing(options.log),
     callTimeoutMs: milliseconds("callTimeoutMs", options.callTimeoutMs ?? CALL_TIMEOUT_MS, 1),
     tracing: options.tracing,
   };
@@ -109,7 +111,7 @@ type Common = Omit<SystemSettings, "ports">;
 
 function alone(common: Common, options: ConnectOptions): SystemSettings {
   const stray = ON_A_FLEET.find((option) => options[option] !== undefined);
-  if (stray !== undefined) refuse(stray, "servers beside it", "none");
+  if (stray !== undefined) refuse("servers", `an address beside ${stray}`, undefined);
   return { ...common, ports: memoryPorts(common.node, common.clock, options.ports) };
 }
 
@@ -123,7 +125,7 @@ async function member(common: Common & Place, options: ConnectOptions): Promise<
   const { servers, name, parent, ...settings } = common;
   const { clock, random, log } = settings;
   const node = nodeName("node", settings.node);
-  if (options.ports !== undefined) refuse("ports", "no ports of one's own beside servers", "both");
+  if (options.ports !== undefined) refuse("ports", "none beside servers", options.ports);
   const processes = processesOf(name, options);
   const profile = LEASE_PROFILES[options.lease ?? "normal"];
   if (profile === undefined) refuse("lease", '"normal" or "fast"', options.lease);

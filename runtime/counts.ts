@@ -42,6 +42,10 @@ export interface SystemStats {
   readonly chunks: number;
   /** Messages nobody took and nobody waits for. */
   readonly deadLetters: number;
+  /** Other nodes that something has passed to or from, and that are not known to have gone. */
+  readonly peers: number;
+  /** What was asked of them and what they asked of us, not yet answered; watches are not among it. */
+  readonly underWay: number;
   readonly framesIn: number;
   readonly framesOut: number;
   readonly bytesIn: number;
@@ -103,7 +107,10 @@ export class Outcomes {
 }
 
 /** What is counted only on asking (CN3). */
-export type LiveStats = Pick<SystemStats, "actors" | "waiting" | "deadLetters" | "processes" | "processesReady">;
+export type LiveStats = Pick<
+  SystemStats,
+  "actors" | "waiting" | "deadLetters" | "processes" | "processesReady" | "peers" | "underWay"
+>;
 
 export class Counts {
   readonly refused = new Codes();

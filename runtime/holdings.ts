@@ -8,6 +8,7 @@
 
 import { type Address, formatAddress } from "./address.ts";
 import type { Cell } from "./cell/cell.ts";
+import { movedFailure } from "./cell/refusal.ts";
 import type { Clock } from "./clock.ts";
 import type { ValueCodec } from "./codec.ts";
 import { type Claim, type Directory, isChosen, type NameEntry } from "./directory.ts";
@@ -176,7 +177,7 @@ export class Holdings {
   /** Leaves an actor's entry to whoever makes it next, and ends it here. */
   async surrender(cell: Cell): Promise<void> {
     this.#leave(cell);
-    await cell.stop(STOP_TIMEOUT_MS);
+    await cell.stop(STOP_TIMEOUT_MS, movedFailure(cell.label));
   }
 
   /** Ends an actor whose hold on its name turned out to be void (HL2). */

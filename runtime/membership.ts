@@ -93,6 +93,11 @@ export class Membership {
     return this.presence(node).kind === "present";
   }
 
+  /** Whether a node is there and means to stay. */
+  isStaying(node: string): boolean {
+    return this.#roll.isStaying(node);
+  }
+
   presence(node: string): Presence {
     if (node !== this.node) return this.#roll.presence(node);
     return this.isValid ? { kind: "present" } : { kind: "missing", sinceMs: this.#lostMs };

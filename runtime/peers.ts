@@ -1,5 +1,5 @@
 // The other nodes, and what passes between nodes beside calls and answers: spawns, stops, watches, and word of lost frames.
-// It is not how one call travels (peer.ts).
+// It is not how one call travels (peer.ts), nor who watches whom (watches.ts).
 //
 // PS1  Bytes that are no frame of ours are counted and dropped, and never disturb what else is under way.
 // PS2  Frames of one peer are taken in the order they came, also while one of them is fetched from blobs.
@@ -15,10 +15,12 @@ import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
 import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
-import { readReceipt } from "./outbox.ts";
-import { Peer, type PeerNode } from "./peer.ts";
+import { type Receipt, readReceipt } from "./outbox.ts";
+import { Peer, type PeerNode, unknownActor } from "./peer.ts";
+import { checkedRequest } from "./spawn-request.ts";
 import type { Transport } from "./transport.ts";
 import type { TypeRequest } from "./types.ts";
+import { Watches } from "./watches.ts";
 
 export interface PeersOptions {
   readonly node: string;
@@ -50,15 +52,6 @@ const DEPARTED_MAX = 10_000;
 /** Between two tries of what must be heard. */
 const AGAIN_MS = 250;
 
-/** A peer's watch of an actor here: how to take it back. */
-type Watched = Map<number, () => void>;
-
-interface Watch {
-  readonly peer: Peer;
-  readonly to: Address;
-  readonly onEnd: (end: ActorEnd) => void;
-}
-
 export class Peers implements PeerNode {
   readonly node: string;
   readonly host: Host;
@@ -69,25 +62,19 @@ export class Peers implements PeerNode {
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
   readonly #peers = new Map<string, Peer>();
-  /** Node ids are never used again, so what departed stays so. */
+  /** Nodes that left or died, until they are seen again. */
   readonly #departed = new Set<string>();
-  readonly #watches = new Map<number, Watch>();
-  readonly #watched = new Map<Peer, Watched>();
+  readonly #watches: Watches;
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
-  readonly #log: LogSink;
-  readonly #reconnected: () => void;
-  readonly #spawn: PeersOptions["spawn"];
-  readonly #load: (request: TypeRequest) => Promise<void>;
-  readonly #moved: PeersOptions["moved"];
-  readonly #isDeparted: (node: string) => boolean;
+  readonly #options: PeersOptions;
   readonly #asking = new Map<string, Timer>();
-  #lastWatch = 0;
-  /** The highest id that any peer given up had used (PE3). */
-  #lastId = 0;
+  /** No number asked of a node that is gone is used again: it may come back and answer. */
+  #lastIdOfGone = 0;
   #isBroken = false;
 
   constructor(options: PeersOptions) {
+    this.#options = options;
     this.node = options.node;
     this.host = options.host;
     this.transport = options.transport;
@@ -96,26 +83,27 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
-    this.#log = options.log;
-    this.#reconnected = options.reconnected;
-    this.#spawn = options.spawn;
-    this.#load = options.load;
-    this.#moved = options.moved;
-    this.#isDeparted = options.isDeparted;
+    this.#watches = new Watches({ host: this.host, revive: this.revive, find: (node) => this.find(node) });
   }
 
   get isBroken(): boolean {
     return this.#isBroken;
   }
 
+  stats(): { readonly peers: number; readonly underWay: number } {
+    let underWay = 0;
+    for (const peer of this.#peers.values()) underWay += peer.underWay;
+    return { peers: this.#peers.size, underWay };
+  }
+
   listen(): Promise<void> {
     return this.transport.listen({
-      frame: (from, frame) => this.#receive(this.at(from), frame),
-      lost: (peer, receipt) => {
-        const lost = readReceipt(receipt);
-        this.at(peer).lost(lost);
-        if (lost.again > 0) this.#askAgain(peer);
+      frame: (from, frame) => {
+        // A node that has departed has been given up; when it comes back it is told to ask what became of the rest (joined).
+        const peer = this.find(from);
+        if (peer !== undefined) this.#receive(peer, frame);
       },
+      lost: (node, receipt) => this.#lost(node, readReceipt(receipt)),
       broken: () => {
         this.#isBroken = true;
         this.host.log("warn", "the connection to the fleet's server is lost; it is being renewed");
@@ -123,23 +111,21 @@ export class Peers implements PeerNode {
       restored: () => {
         this.#isBroken = false;
         this.host.log("info", "the connection to the fleet's server is there again");
-        this.#reconnected();
-        for (const peer of this.#peers.values()) peer.restored();
-        this.#watchAgain();
+        this.#options.reconnected();
+        for (const peer of this.#peers.values()) {
+          peer.restored();
+          this.#watches.again(peer);
+        }
       },
     });
   }
 
   /** The others may have given this node up meanwhile, and with it all that they did for it and told it (PE5). */
   rejoined(): void {
-    for (const peer of this.#peers.values()) peer.probe();
-    this.#watchAgain();
-  }
-
-  /** A watch, or the word that it waits for, may be lost. */
-  #watchAgain(of?: Peer): void {
-    for (const [id, { peer, to }] of this.#watches)
-      if (of === undefined || of === peer) peer.post({ kind: "watch", id, to });
+    for (const peer of this.#peers.values()) {
+      peer.probe();
+      this.#watches.again(peer);
+    }
   }
 
   /** What must be heard and found nobody: the node may not be back yet after a loss of the server, or it is dead. */
@@ -149,10 +135,10 @@ export class Peers implements PeerNode {
       node,
       this.host.clock.schedule(AGAIN_MS, () => {
         this.#asking.delete(node);
-        if (this.#isDeparted(node)) return this.gone(node);
+        if (this.#options.isDeparted(node)) return this.gone(node);
         const peer = this.#peers.get(node);
         peer?.probe();
-        if (peer !== undefined) this.#watchAgain(peer);
+        if (peer !== undefined) this.#watches.again(peer);
       }),
     );
   }
@@ -166,7 +152,7 @@ export class Peers implements PeerNode {
   at(node: string): Peer {
     let peer = this.#peers.get(node);
     if (peer === undefined) {
-      peer = new Peer(node, this, this.#lastId);
+      peer = new Peer(node, this, this.#lastIdOfGone);
       this.#peers.set(node, peer);
     }
     return peer;
@@ -196,7 +182,11 @@ export class Peers implements PeerNode {
   }
 
   #ask(node: string, sink: ReplySink, make: (id: number) => Envelope): Cancellable {
-    const peer = this.at(node);
+    const peer = this.find(node);
+    if (peer === undefined) {
+      sink.fail(failure("Unavailable", `node ${node} left or died`, { node }));
+      return { cancel: () => {} };
+    }
     const id = peer.expect(sink);
     peer.post(make(id));
     return { cancel: () => peer.forget(id) };
@@ -209,27 +199,25 @@ export class Peers implements PeerNode {
     return peer !== undefined;
   }
 
+  /** Calls `onEnd` once when an actor of another node ends. Answers how to take that back. */
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
-    const id = ++this.#lastWatch;
-    const peer = this.at(to.node);
-    this.#watches.set(id, { peer, to, onEnd });
-    peer.post({ kind: "watch", id, to });
-    return () => {
-      if (this.#watches.delete(id)) peer.post({ kind: "unwatch", id, to });
-    };
+    return this.#watches.watch(to, onEnd);
+  }
+
+  /** A frame found nobody. */
+  #lost(node: string, { asks, watches, casts, probes }: Receipt): void {
+    const why = failure("Unavailable", `node ${node} is not there; it was not delivered`, { node });
+    this.#peers.get(node)?.lost(asks, why);
+    this.#watches.lost(node, watches, why);
+    if (probes > 0) this.#askAgain(node);
+    for (let count = 0; count < casts; count++) this.host.deadLetter(unknownActor(node), "cast", why);
   }
 
   undeliverable(_peer: Peer, envelope: Envelope, why: WireError): Envelope | undefined {
-    if (envelope.kind === "watch") this.#endWatch(envelope.id, why);
+    if (envelope.kind === "watch") this.#watches.end(envelope.id, why);
     if (envelope.kind !== "signal") return undefined;
     const { address, reason } = envelope.end;
     return envelope.end.error === undefined ? undefined : { ...envelope, end: { address, reason } };
-  }
-
-  #endWatch(id: number, error: WireError): void {
-    const watch = this.#watches.get(id);
-    this.#watches.delete(id);
-    watch?.onEnd({ address: watch.to, reason: "unknown", error });
   }
 
   // In ----------------------------------------------------------------------------------------------------------------------
@@ -249,24 +237,40 @@ export class Peers implements PeerNode {
       return;
     }
     const [first] = frame.envelopes;
-    if (first?.kind === "blob") void this.#fetch(peer, first.hash);
+    if (first?.kind === "blob") void this.#takeBlob(peer, first);
     else this.#take(peer, frame);
   }
 
-  async #fetch(peer: Peer, hash: string): Promise<void> {
-    const stalled: Uint8Array[] = [];
-    this.#stalled.set(peer, stalled);
-    try {
-      const bytes = await this.blobs?.get(hash);
-      const frame = bytes && this.codec.decodeFrame(bytes);
-      if (frame === undefined) this.counts.badFrames++;
-      else this.#take(peer, frame);
-      await this.blobs?.delete(hash);
-    } catch (error) {
-      this.host.log("warn", "a large frame could not be fetched", { from: peer.node, error: String(error) });
-    }
+  async #takeBlob(peer: Peer, blob: Extract<Envelope, { kind: "blob" }>): Promise<void> {
+    this.#stalled.set(peer, []);
+    const found = await this.#fetch(blob.hash).catch((error: unknown) => error as Error);
+    // It may have gone meanwhile, and whoever waited for it has been told.
+    const stalled = this.#stalled.get(peer) ?? [];
     this.#stalled.delete(peer);
+    if (this.#peers.get(peer.node) !== peer) return;
+    if (found instanceof Error) {
+      this.host.log("warn", "a large frame could not be fetched", { from: peer.node, error: String(found) });
+      const why = `it was too large for a frame, and its bytes could not be fetched from blobs: ${found.message}`;
+      peer.unreadable(blob.of, blob.id, failure("Unavailable", why, { node: this.node }));
+    } else this.#take(peer, found);
+    // If another one of its kind is among them, what came after that one goes on waiting.
     for (const bytes of stalled) this.#receive(peer, bytes);
+  }
+
+  /** The frame in a blob, which is nobody else's and goes with that. */
+  async #fetch(hash: string): Promise<Frame> {
+    const bytes = await this.blobs?.get(hash);
+    if (bytes === undefined) throw new Error("they are not there");
+    const frame = this.codec.decodeFrame(bytes);
+    if (frame === undefined) {
+      this.counts.badFrames++;
+      throw new Error("they are no frame");
+    }
+    // Not waited for: it is read, and at worst it stays.
+    this.blobs?.delete(hash).catch((error: unknown) => {
+      this.host.log("warn", "the blob of a large frame was left behind", { hash, error: String(error) });
+    });
+    return frame;
   }
 
   #take(peer: Peer, { envelopes, tagged }: Frame): void {
@@ -277,6 +281,8 @@ export class Peers implements PeerNode {
         this.counts.badFrames++;
         const data = { from: peer.node, kind: envelope.kind, error: String(error) };
         this.host.log("warn", "an envelope was dropped", data);
+        const why = `what was sent cannot be read here: ${String(error)}`;
+        if ("id" in envelope) peer.unreadable(envelope.kind, envelope.id, failure("NotSendable", why));
       }
     }
   }
@@ -303,28 +309,23 @@ export class Peers implements PeerNode {
       case "stop":
         return void this.#takeStop(peer, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
       case "watch":
-        return this.#takeWatch(peer, envelope.id, envelope.to);
+        return this.#watches.take(peer, envelope.id, envelope.to);
       case "unwatch":
-        this.#watched.get(peer)?.get(envelope.id)?.();
-        this.#watched.get(peer)?.delete(envelope.id);
-        return;
-      case "signal": {
-        const watch = this.#watches.get(envelope.id);
-        if (watch?.peer !== peer) return;
-        this.#watches.delete(envelope.id);
-        return watch.onEnd(envelope.end);
-      }
+        return this.#watches.drop(peer, envelope.id);
+      case "signal":
+        return this.#watches.hear(peer, envelope.id, envelope.end, isTagged);
       case "log":
-        if (receiveLogLines(peer.node, envelope.lines, this.#log) === 0) return;
+        if (receiveLogLines(peer.node, envelope.lines, this.#options.log) === 0) return;
         throw new TypeError("what should be log lines is none");
       case "reconnected":
-        return peer.reconnected();
+        peer.reconnected();
+        return this.#watches.again(peer);
       case "probe":
-        return peer.post({ kind: "forgotten", id: 0, ids: peer.unknown(envelope.ids) });
+        return peer.takeProbe(envelope.ids);
       case "forgotten":
         return peer.takeForgotten(envelope.ids);
       case "moved":
-        return this.#moved(envelope.key, peer.node, envelope.actor);
+        return this.#options.moved(envelope.key, peer.node, envelope.actor);
       case "stamp":
         return;
       default:
@@ -336,9 +337,9 @@ export class Peers implements PeerNode {
     if (deadlineMs <= this.host.clock.now()) return;
     const reply = peer.question(id, deadlineMs);
     try {
-      const request = options as unknown as SpawnRequest;
+      const request = checkedRequest(options);
       const args = fromWire(request.args, this.revive) as unknown[];
-      reply.value(await this.#spawn({ ...request, args }));
+      reply.value(await this.#options.spawn({ ...request, args }));
     } catch (error) {
       reply.fail(failureOf(error, `spawn of ${type}`));
     }
@@ -347,7 +348,7 @@ export class Peers implements PeerNode {
   async #takeLoad(peer: Peer, id: number, request: TypeRequest, deadlineMs: number): Promise<void> {
     const reply = peer.question(id, deadlineMs);
     try {
-      reply.value(await this.#load(request));
+      reply.value(await this.#options.load(request));
     } catch (error) {
       reply.fail(failureOf(error, `loading ${request.type}`));
     }
@@ -364,21 +365,6 @@ export class Peers implements PeerNode {
     }
   }
 
-  #takeWatch(peer: Peer, id: number, to: Address): void {
-    let watched = this.#watched.get(peer);
-    if (watched === undefined) {
-      watched = new Map();
-      this.#watched.set(peer, watched);
-    }
-    const all = watched;
-    all.get(id)?.();
-    const unwatch = this.host.watch(to, (end) => {
-      all.delete(id);
-      peer.post({ kind: "signal", id, end });
-    });
-    all.set(id, unwatch);
-  }
-
   // Ends --------------------------------------------------------------------------------------------------------------------
 
   /** The node has left or died: whoever waits for it is told. */
@@ -388,17 +374,15 @@ export class Peers implements PeerNode {
     this.#departed.add(node);
     if (peer === undefined) return;
     this.#peers.delete(node);
-    this.#lastId = Math.max(this.#lastId, peer.lastId);
+    this.#stalled.delete(peer);
+    this.#lastIdOfGone = Math.max(this.#lastIdOfGone, peer.lastId);
     peer.gone();
-    for (const unwatch of this.#watched.get(peer)?.values() ?? []) unwatch();
-    this.#watched.delete(peer);
-    const why = failure("NodeLost", `node ${node} left or died`, { node });
-    for (const [id, watch] of [...this.#watches]) if (watch.peer === peer) this.#endWatch(id, why);
+    this.#watches.gone(peer);
   }
 
-  /** A node is there, perhaps again: one that was cut off comes back under its id. */
+  /** A node is there, perhaps again: one that was cut off comes back under its id, and what it still waits for from here is over. */
   joined(node: string): void {
-    this.#departed.delete(node);
+    if (this.#departed.delete(node)) this.at(node).restored();
   }
 
   async close(): Promise<void> {

@@ -6,8 +6,8 @@
 
 import { AsyncResource } from "node:async_hooks";
 import type { ActorClass, ActorType, SpawnOptions } from "./actor.ts";
-import { ADDRESS } from "./address.ts";
-import { Assembly, STOP_TIMEOUT_MS, type SystemSettings } from "./assembly.ts";
+import { addressIn } from "./address.ts";
+import { Assembly, STOP_TIMEOUT_MS } from "./assembly.ts";
 import type { Clock } from "./clock.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
 import { copyArgs } from "./copy.ts";
@@ -17,11 +17,12 @@ import { nameKey } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import type { AnyHandle, HandleOf } from "./handle.ts";
-import { milliseconds } from "./options.ts";
+import { checkKnown, checkType, handleAddress, milliseconds, plainName, refuse } from "./options.ts";
 import type { NodeRecord } from "./placer.ts";
 import { openPool, type Pool } from "./pool/pool.ts";
 import type { PoolArgs, PoolOptions } from "./pool/pool-options.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
+import type { SystemSettings } from "./system-settings.ts";
 import type { TaskDeadLetters } from "./tasks/dead-letters.ts";
 import type { SubmitOptions } from "./tasks/task.ts";
 import type { ResultOptions, WaitedTasks, WaitOptions } from "./tasks/tasks.ts";
@@ -32,6 +33,8 @@ export type SpawnArgs<Class extends ActorClass> =
   [] extends ConstructorParameters<Class>
     ? [options?: SpawnOptions<ConstructorParameters<Class>>]
     : [options: SpawnOptions<ConstructorParameters<Class>> & { readonly args: ConstructorParameters<Class> }];
+
+const STOP_OPTIONS: ReadonlySet<string> = new Set(["timeoutMs"]);
 
 export class ActorSystem implements AsyncDisposable {
   readonly node: string;
@@ -80,7 +83,7 @@ export class ActorSystem implements AsyncDisposable {
 
   /** Everything that is counted here, as plain data of this moment. Looks at every actor: ask every second, not for every call. */
   stats(): SystemStats {
-    const { host, processes } = this.#parts;
+    const { host, peers, processes } = this.#parts;
     const { counts, size, waiting, deadLetters } = host;
     return counts.snapshot({
       actors: size,
@@ -88,6 +91,7 @@ export class ActorSystem implements AsyncDisposable {
       deadLetters: deadLetters.count,
       processes: processes?.size ?? 0,
       processesReady: processes?.ready ?? 0,
+      ...peers.stats(),
     });
   }
 
@@ -135,7 +139,12 @@ export class ActorSystem implements AsyncDisposable {
     type?: ActorType<Class>,
     namespace = "default",
   ): Promise<HandleOf<InstanceType<Class>>> {
-    if (type !== undefined) this.#parts.types.register(type);
+    plainName("name", name);
+    plainName("namespace", namespace);
+    if (type !== undefined) {
+      checkType(type);
+      this.#parts.types.register(type);
+    }
     const data = { name, namespace };
     const located = await this.#parts.directory.locate(nameKey(namespace, name));
     if (located.kind === "at") return this.#parts.handleOf(located.address) as HandleOf<InstanceType<Class>>;
@@ -152,7 +161,10 @@ export class ActorSystem implements AsyncDisposable {
     type: ActorType<Class>,
     options: PoolArgs<Class>,
   ): Promise<Pool<InstanceType<Class>>> {
+    if (typeof options !== "object" || options === null) refuse("options", "an object with a size", options);
     const { size: _, strategy: __, ...own } = options as PoolOptions;
+    if (own.args !== undefined && !Array.isArray(own.args))
+      refuse("args", "an array of constructor arguments", own.args);
     // Replacements are made much later: what the caller does to its own arguments meanwhile must not show.
     const args = own.copy === false ? (own.args ?? []) : copyArgs([...(own.args ?? [])]);
     const environment = {
@@ -166,17 +178,20 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */
-  stop(handle: AnyHandle, options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    return this.#parts.stop(handle[ADDRESS], milliseconds("timeoutMs", options.timeoutMs ?? STOP_TIMEOUT_MS));
+  async stop(handle: AnyHandle, options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    checkKnown(options, STOP_OPTIONS);
+    return this.#parts.stop(handleAddress(handle), milliseconds("timeoutMs", options.timeoutMs ?? STOP_TIMEOUT_MS));
   }
 
   /** Ends an actor now: its calls fail, nothing is waited for, no onStop runs. */
-  kill(handle: AnyHandle): Promise<void> {
-    return this.#parts.kill(handle[ADDRESS]);
+  async kill(handle: AnyHandle): Promise<void> {
+    return this.#parts.kill(handleAddress(handle));
   }
 
   /** Calls `onEnd` once when the actor ends, at once when it already has. Answers how to take that back. */
   watch(handle: AnyHandle, onEnd: (end: ActorEnd) => void): () => void {
+    const address = handleAddress(handle);
+    if (typeof onEnd !== "function") refuse("onEnd", "a function", onEnd);
     // Bound to here: whoever ends the actor, the callback does not run on behalf of that one's message.
     const tell = AsyncResource.bind((end: ActorEnd) => {
       try {
@@ -186,7 +201,7 @@ export class ActorSystem implements AsyncDisposable {
         this.#parts.host.log("error", "a watcher threw", { error: String(error) });
       }
     });
-    return this.#parts.watch(handle[ADDRESS], tell);
+    return this.#parts.watch(address, tell);
   }
 
   // Tasks -------------------------------------------------------------------------------------------------------------------
@@ -202,11 +217,12 @@ export class ActorSystem implements AsyncDisposable {
     options?: SubmitOptions,
   ): Promise<string> {
     const { tasks } = this.#parts;
-    if (!(ADDRESS in target)) {
-      await this.#parts.provide(target);
-      return tasks.submit({ type: target.type }, method, args, options);
+    const address = addressIn(target);
+    if (address === undefined) {
+      checkType(target as ActorType);
+      await this.#parts.provide(target as ActorType);
+      return tasks.submit({ type: (target as ActorType).type }, method, args, options);
     }
-    const address = target[ADDRESS];
     return tasks.submit({ type: address.type, address }, method, args, options);
   }
 

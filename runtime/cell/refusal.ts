@@ -17,6 +17,16 @@ export function movedFailure(label: string): WireError {
   });
 }
 
+export function lateFailure(): WireError {
+  return failure("DeadlineExceeded", "the deadline passed before the actor got to it; it did not run");
+}
+
+/** For what is still in hand when an actor has been stopped. */
+export function stoppedFailure(label: string, isMoved: boolean): WireError {
+  if (!isMoved) return failure("ActorEnded", `${label} was stopped`);
+  return failure("ActorRestarted", `${label} was moved to another node while it worked on this`);
+}
+
 /** `perMs`: messages the actor has handled per millisecond so far. */
 export function fullFailure(label: string, max: number, perMs: number): WireError {
   // The time in which a tenth of the queue drains at the pace so far: soon enough to try, late enough to find room.

@@ -1,11 +1,11 @@
 // The server dies and comes back, for shorter and for longer than a lease, while everything that a fleet does is under way.
 
 import { describe, expect, test } from "vitest";
-import { type ActorSystem, isFlotillaError } from "../../runtime/index.ts";
+import { type ActorEnd, type ActorSystem, isFlotillaError } from "../../runtime/index.ts";
 import { BUSY_MS, FAST, type FleetProcesses, openProcesses, sees, story, timed } from "../support/fleet-processes.ts";
 import { natsMissing } from "../support/nats-server.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { Keeper, Scribe } from "./actors.ts";
+import { Boss, Keeper, Scribe } from "./actors.ts";
 import { type Ended, Load, topicLoad } from "./load.ts";
 import { ACTORS } from "./places.ts";
 
@@ -14,6 +14,8 @@ const CALL_MS = 5_000;
 /** From the server's return to the first answer. */
 const RECOVERY_MS = 4_000;
 const TASKS = 300;
+/** Long enough that many are in hand when the server dies. */
+const TASK_MS = 300;
 
 async function open() {
   const fleet = await openProcesses(ACTORS);
@@ -28,7 +30,7 @@ async function tasks(driver: ActorSystem, fleet: FleetProcesses): Promise<void> 
   const one = async (id: string): Promise<void> => {
     for (;;) {
       try {
-        await driver.submit(Scribe, "note", [fleet.file("tasks"), id, 20], { id, retries: 20 });
+        await driver.submit(Scribe, "note", [fleet.file("tasks"), id, TASK_MS], { id, retries: 20 });
         break;
       } catch (error) {
         if (!isFlotillaError(error, "Unavailable")) throw error;
@@ -65,7 +67,11 @@ describe.skipIf(missing !== undefined)(
       const topic = topicLoad(driver, "chaos.events");
       const stream = readAll(scribe.numbers(fleet.file("stream"), 10_000_000));
       const work = tasks(driver, fleet);
-      await waitUntil("all is under way", () => load.ended.length > 200 && topic.seen.length > 5 && stream.count > 500);
+      await waitUntil(
+        "all is under way",
+        () =>
+          load.ended.length > 200 && topic.seen.length > 5 && stream.count > 500 && fleet.lines("tasks").length > 20,
+      );
       const spawns = Array.from({ length: 30 }, () => end(driver.spawn(Scribe, { node: b.node })));
       const killedMs = driver.clock.now();
       await fleet.server.kill();
@@ -120,6 +126,11 @@ describe.skipIf(missing !== undefined)(
       await using _ = fleet;
       const keeper = await driver.spawn(Keeper, { name: "k", node: a.node, detached: true });
       const saved = await keeper.save(7);
+      const boss = await driver.spawn(Boss, { node: a.node });
+      const own = await boss.ownScribe();
+      expect(await own.count()).toBe(1);
+      const ends: ActorEnd[] = [];
+      driver.watch(own, (end) => ends.push(end));
       const topic = topicLoad(driver, "chaos.events");
       const work = tasks(driver, fleet);
       await waitUntil("all is under way", () => topic.seen.length > 5 && fleet.lines("tasks").length > 50);
@@ -140,6 +151,11 @@ describe.skipIf(missing !== undefined)(
       await work;
       await topic.stop();
       await sees(driver, a, b);
+      // Whoever had declared the node dead would have told the watcher.
+      expect(await own.count()).toBe(2);
+      expect(ends).toEqual([]);
+      await driver.kill(own);
+      await waitUntil("the watch of before is heard", () => ends.length > 0);
       const again = await keeper.save(8);
       expect(again.fence).toBeGreaterThan(saved.fence);
       const [reminded = ""] = fleet.lines("reminded");

@@ -2,12 +2,13 @@
 
 import { describe, expect, test } from "vitest";
 import { nameKey } from "../../runtime/directory.ts";
-import { type Handle, isFlotillaError, type Store } from "../../runtime/index.ts";
+import type { Handle } from "../../runtime/index.ts";
 import { outcome } from "../support/caught.ts";
 import { BUSY_MS, openProcesses, sees, TAKEOVER_MS, timed } from "../support/fleet-processes.ts";
 import { natsMissing } from "../support/nats-server.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { Boss, Keeper, Scribe } from "./actors.ts";
+import { watchFences } from "./fences.ts";
 import { ACTORS } from "./places.ts";
 
 const missing = natsMissing();
@@ -88,24 +89,3 @@ describe.skipIf(missing !== undefined)(
     });
   },
 );
-
-/** The fences of everything that the store accepted as state, in order. */
-function watchFences(store: Store, forced: string) {
-  const seen: number[] = [];
-  const ending = new AbortController();
-  const reading = (async () => {
-    for await (const change of store.watch(forced, ending.signal)) {
-      if (change.kind === "put")
-        seen.push((JSON.parse(new TextDecoder().decode(change.entry.value)) as { fence: number }).fence);
-    }
-  })().catch((error: unknown) => {
-    if (!isFlotillaError(error, "Closed")) throw error;
-  });
-  return {
-    async stop(): Promise<number[]> {
-      ending.abort();
-      await reading;
-      return seen;
-    },
-  };
-}

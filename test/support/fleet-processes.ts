@@ -79,7 +79,7 @@ export async function openProcesses(module: string): Promise<FleetProcesses> {
 }
 
 /** Resolves once `system` sees exactly these nodes beside itself. */
-export async function sees(system: ActorSystem, ...nodes: readonly NodeProcess[]): Promise<void> {
+export async function sees(system: ActorSystem, ...nodes: readonly Pick<NodeProcess, "node">[]): Promise<void> {
   const wanted = nodes.map(({ node }) => node).sort();
   await waitUntil(`the script sees ${wanted}`, () => {
     const seen = system.nodes().map(({ node }) => node);
