@@ -381,6 +381,8 @@ export class Assembly {
     await Promise.all([this.processes?.close(), this.host.close(STOP_TIMEOUT_MS)]);
     this.#forwarder.close();
     this.topics.close();
+    // Who hears that this node has left asks no more how its actors ended.
+    await this.peers.sent();
     await membership?.leave();
     await this.peers.close();
     this.#deadlines.close();

@@ -385,6 +385,11 @@ export class Peers implements PeerNode {
     if (this.#departed.delete(node)) this.at(node).restored();
   }
 
+  /** Resolves when what was posted has left (outbox.ts sends at the end of the tick). */
+  sent(): Promise<void> {
+    return new Promise((resolve) => process.nextTick(resolve));
+  }
+
   async close(): Promise<void> {
     for (const timer of this.#asking.values()) timer.cancel();
     for (const peer of this.#peers.values()) peer.flush();

@@ -1,7 +1,7 @@
 // The process of one actor, seen from inside: it joins the fleet as a member of its own, imports the module of its actor's type when told to,
 // and ends when its actor or its node has ended. How the actor is made and called is the fleet's usual business.
 //
-// AP1  It ends by itself when the pipe to its node does, however the node ended; within ENDING_MAX_MS, whatever its actor awaits meanwhile.
+// AP1  It ends by itself when the pipe to its node does, however the node ended; within ORPHAN_MAX_MS, whatever its actor awaits meanwhile.
 //      A thread that is never let go of is the guard's business (guard.ts).
 // AP2  It says `left` after its last words to the fleet, so that the node knows whether the others have to be told.
 
@@ -18,8 +18,10 @@ import { LogForwarder, type LogLine } from "../log.ts";
 import type { ActorSystem } from "../system.ts";
 import type { NodeWord, ProcessWord } from "./words.ts";
 
-/** Less than the guard's grace. */
-const ENDING_MAX_MS = 3_000;
+/** Once its node is gone. Less than the guard's grace. */
+const ORPHAN_MAX_MS = 3_000;
+/** Once its actor has ended, perhaps because it is being handed over: a process for it may have to be started elsewhere. */
+const ENDING_MAX_MS = 11_000;
 
 /** The pipe to the node, from this end. */
 class NodePipe {
@@ -27,13 +29,13 @@ class NodePipe {
 
   constructor() {
     process.on("message", (word) => this.#hear(word as NodeWord));
-    process.once("disconnect", () => this.#hear({ kind: "end", withinMs: ENDING_MAX_MS }));
+    process.once("disconnect", () => this.#hear({ kind: "end", withinMs: ORPHAN_MAX_MS }));
   }
 
   listen(hear: (word: NodeWord) => void): void {
     this.#hear = hear;
     // It may have ended while this program was loaded, when nobody heard it.
-    if (!process.connected) hear({ kind: "end", withinMs: ENDING_MAX_MS });
+    if (!process.connected) hear({ kind: "end", withinMs: ORPHAN_MAX_MS });
   }
 
   /** Resolves when it is on its way; also when nobody is there any more. */
@@ -122,9 +124,9 @@ class ActorProcess {
 
   /** Leaves the fleet and ends the process (AP1). */
   async #end(withinMs: number): Promise<void> {
+    systemClock.schedule(withinMs, () => process.exit(1), true);
     if (this.#isEnding) return;
     this.#isEnding = true;
-    systemClock.schedule(withinMs, () => process.exit(1), true);
     await this.opened;
     // An actor that was handed over has ended here before it is made elsewhere: the one must not cut off the other.
     await this.#draining;

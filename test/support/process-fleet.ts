@@ -19,7 +19,11 @@ export function isThere(pid: number): boolean {
   }
 }
 
-export const gone = (pid: number): Promise<boolean> => waitUntil(`process ${pid} ends`, () => !isThere(pid));
+/** What a node's guard gives its processes, and a busy machine's share. */
+const ENDING_MAX_MS = 20_000;
+
+export const gone = (pid: number): Promise<boolean> =>
+  waitUntil(`process ${pid} ends`, () => !isThere(pid), ENDING_MAX_MS);
 
 /** Ids of all members of the fleet that are processes of single actors. */
 export async function processesOf(system: ActorSystem): Promise<string[]> {
@@ -31,6 +35,8 @@ export async function processesOf(system: ActorSystem): Promise<string[]> {
 export interface ProcessFleet extends AsyncDisposable {
   readonly host: ActorSystem;
   readonly script: ActorSystem;
+  /** One more node that hosts, once the others know of it; its caller closes it. */
+  addHost(name: string): Promise<ActorSystem>;
   /** The node's log. */
   readonly lines: readonly LogLine[];
 }
@@ -40,13 +46,16 @@ export async function openProcessFleet(common: ConnectOptions, node: ConnectOpti
   const lines: LogLine[] = [];
   const log = (line: LogLine) => void lines.push(line);
   await using systems = new AsyncDisposableStack();
-  const host = systems.use(
-    await connect({ ...common, name: "host", lease: "fast", accepts: true, actors: [Probe], log, ...node }),
-  );
-  const script = systems.use(await connect({ ...common, name: "script", lease: "fast" }));
+  const host = systems.use(await connect({ ...common, name: "host", accepts: true, actors: [Probe], log, ...node }));
+  const script = systems.use(await connect({ ...common, name: "script" }));
   await waitUntil("they see each other", () => script.nodes().length === 2 && host.nodes().length === 2);
   const kept = systems.move();
-  return { host, script, lines, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  const addHost = async (name: string) => {
+    const added = await connect({ ...common, name, accepts: true, actors: [Probe] });
+    await waitUntil("it is seen", () => [host, script].every((system) => system.nodes().length === 3));
+    return added;
+  };
+  return { host, script, lines, addHost, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 export interface HostProcess extends AsyncDisposable {

@@ -15,8 +15,8 @@ import { waitUntil } from "../../support/wait-until.ts";
 import { writtenModules } from "../../support/written-modules.ts";
 
 const nats = natsForTests();
-/** A node that is lost is noticed by then; the rest is a busy machine's. */
-const LEASE_MS = LEASE_PROFILES.fast.ttlMs + 2_000;
+/** The lease of a process that has just ended still stands for about so long. */
+const LEASE_MS = LEASE_PROFILES.normal.selfFenceMs;
 const apart = { isolation: "process" } as const;
 
 /** Every process that an actor of these tests has lived in. */
@@ -108,7 +108,7 @@ describe.skipIf(nats.missing !== undefined)(
     });
 
     test("a killed node's processes end by themselves, also one that never lets go of its thread, and nothing is left", async () => {
-      const common = { ...nats.options, prefix: nats.prefix(), lease: "fast" } as const;
+      const common = { ...nats.options, prefix: nats.prefix() };
       await using host = await startHost({ ...common, name: "host", warmProcesses: 1 });
       await using script = await connect({ ...common, name: "script" });
       await waitUntil("the host is seen", () => script.nodes().length === 2);
@@ -117,9 +117,13 @@ describe.skipIf(nats.missing !== undefined)(
       const [[, , folder]] = JSON.parse(await quiet.shown());
       expect(existsSync(folder)).toBe(true);
       const spinning = caught(spinner.spin());
-      const waiting = new Promise((resolve) => script.watch(quiet, resolve));
+      const end = new Promise((resolve) => script.watch(quiet, ({ reason }) => resolve(reason)));
+      // Asked after the watch, so answered when that has been heard.
+      await quiet.pid();
       host.kill();
-      await Promise.all([...pids.map(gone), waiting]);
+      await Promise.all(pids.map(gone));
+      // One ended by itself, in order; of the other only its lease told.
+      expect(await end).toBe("stopped");
       expect((await spinning).code).toBe("Unknown");
       await waitUntil("the folder is gone", () => !existsSync(folder));
     });
@@ -185,8 +189,26 @@ describe.skipIf(nats.missing !== undefined)(
       const grandchild = await one.spawnApart();
       expect(grandchild).not.toBe(await one.pid());
       seen.add(grandchild);
+      const free = (await one.spawnFree()) as Handle<typeof Probe>;
       await script.stop(one);
       await gone(grandchild);
+      expect(await free.pid()).toBe(process.pid);
+    });
+
+    test("a node that leaves hands them over: they live in a process of another node then", async () => {
+      await using fleet = await openFleet({ warmProcesses: 0 });
+      const { script, host } = fleet;
+      const restart = { maxRestarts: 1, withinMs: 60_000 };
+      const probe = await script.spawn(Probe, { ...apart, args: [9], restart });
+      const pid = await pidOf(probe);
+      await using _ = await fleet.addHost("other");
+      await host.close();
+      expect(isThere(pid)).toBe(false);
+      await waitUntil("it is there again", () => pidOf(probe).catch(() => undefined));
+      expect([await probe.kept(), await probe.node()]).toEqual([9, expect.stringMatching(/^other-p/)]);
+      expect(fleet.lines.map(({ message }) => message)).toContainEqual(
+        expect.stringContaining("was handed over to other-p"),
+      );
     });
   },
 );

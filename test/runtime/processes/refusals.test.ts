@@ -23,7 +23,7 @@ test("options of the wrong kind are named", async () => {
     message: 'option isolation: expected "shared" or "process", got "thread"',
   });
   expect((await caught(connect({ warmProcesses: 1 }))).message).toContain(
-    "option warmProcesses: expected servers beside it",
+    "option servers: expected an address beside warmProcesses",
   );
   const servers = "nats://127.0.0.1:1";
   expect((await caught(connect({ servers, warmProcesses: 65 }))).message).toContain("a whole number from 0 to 64");
