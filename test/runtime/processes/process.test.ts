@@ -37,7 +37,13 @@ describe.skipIf(nats.missing !== undefined)(
   `an actor in its own process (${nats.missing ?? "there"})`,
   { concurrent: true, timeout: 60_000 },
   () => {
-    afterAll(() => waitUntil("no process is left", () => ![...seen].some(isThere)));
+    afterAll(async () => {
+      try {
+        await waitUntil("no process is left", () => ![...seen].some(isThere));
+      } finally {
+        for (const pid of seen) if (isThere(pid)) process.kill(pid, "SIGKILL");
+      }
+    });
 
     test("is spawned, called, streamed from and stopped; only its node appears; its process ends with it", async () => {
       await using fleet = await openFleet();
