@@ -303,17 +303,23 @@ export class Assembly {
     else this.register(type);
   }
 
-  /** Where an actor lives now; undefined when it is no more. Throws Unavailable while that is not known. */
-  async #located(address: Address): Promise<Address | undefined> {
+  /**
+   * Where an actor lives now; undefined when it is no more. Throws Unavailable while that is not known. Answers at once where it can: what ends
+   * itself must not run on.
+   */
+  #located(address: Address): Address | undefined | Promise<Address | undefined> {
     const located = this.#routes.locate(address);
-    const found = located instanceof Promise ? await located : located;
-    if (!("code" in found)) return found;
-    if (found.code === "NoSuchActor") return undefined;
-    throw errorOf(found);
+    if (!(located instanceof Promise)) return located;
+    return located.then((found) => {
+      if (!("code" in found)) return found;
+      if (found.code === "NoSuchActor") return undefined;
+      throw errorOf(found);
+    });
   }
 
   async stop(address: Address, timeoutMs: number): Promise<void> {
-    const at = await this.#located(address);
+    const located = this.#located(address);
+    const at = located instanceof Promise ? await located : located;
     if (at === undefined) return;
     if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
     // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
@@ -321,7 +327,8 @@ export class Assembly {
   }
 
   async kill(address: Address): Promise<void> {
-    const at = await this.#located(address);
+    const located = this.#located(address);
+    const at = located instanceof Promise ? await located : located;
     if (at === undefined) return;
     if (at.node === this.#settings.node) return this.host.kill(at);
     await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));

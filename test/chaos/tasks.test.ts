@@ -1,4 +1,4 @@
-// kill -9 of nodes during tasks: none is lost, each has one result. The 10,000 are run by full.ts.
+// kill -9 of nodes during tasks: none is lost, each has one result. The 10,000 are run by full.test.ts.
 
 import { describe, expect, test } from "vitest";
 import { natsMissing } from "../support/nats-server.ts";
