@@ -19,12 +19,14 @@ import { Directory } from "./directory.ts";
 import type { ActorEnd, WireError } from "./envelope.ts";
 import { errorOf, failureOf } from "./failure.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
-import { Host } from "./host.ts";
+import { Host, type SpawnRequest } from "./host.ts";
 import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
+import { checkType } from "./options.ts";
 import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
+import { ProcessPool, type ProcessSettings } from "./processes/process-pool.ts";
 import type { Random } from "./random.ts";
 import { Recovery } from "./recovery.ts";
 import { Routes } from "./routes.ts";
@@ -57,6 +59,8 @@ export interface SystemSettings {
   readonly allowCode?: boolean;
   /** Whether this process runs tasks of the types it has. Default true. */
   readonly servesTasks?: boolean;
+  /** How this node has processes for single actors; absent when it can have none. */
+  readonly processes?: ProcessSettings;
   /** This node's place among others; absent when it is alone. The system joins and leaves with it. */
   readonly membership?: Membership;
 }
@@ -76,6 +80,7 @@ export class Assembly {
   readonly #loader: CodeLoader;
   readonly #spawner: Spawner;
   readonly #recovery: Recovery | undefined;
+  readonly #processes: ProcessPool | undefined;
   readonly #questions: Questions;
   readonly #routes: Routes;
   readonly #deadlines: Deadlines;
@@ -113,6 +118,7 @@ export class Assembly {
     };
     this.#spawner = this.#newSpawner();
     this.#recovery = membership && this.#newRecovery(membership);
+    this.#processes = membership && this.#newProcesses(membership);
     this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
@@ -130,13 +136,15 @@ export class Assembly {
 
   #newHost(counts: Counts, values: ValueCodec): Host {
     const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
-    const isGone = (owner: string) => membership?.presence(owner).kind === "departed";
+    // Gone, or told over the pipe between a process and its node.
+    const isNotTold = (owner: string) =>
+      owner === membership?.record.parent || membership?.presence(owner).kind === "departed";
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
     return new Host({
       node,
       clock,
       log,
-      forward: (owner, line) => isGone(owner) || this.#forwarder.add(owner, line),
+      forward: (owner, line) => isNotTold(owner) || this.#forwarder.add(owner, line),
       store: ports.store,
       directory: this.directory,
       values,
@@ -162,6 +170,7 @@ export class Assembly {
       counts,
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
+      spawn: (request) => this.#spawner.make(request),
       load: (request) => this.#load(request),
       isDeparted: (peer) => membership?.presence(peer).kind === "departed",
       moved: (key, from, actor) => this.#routes.left(key, from, actor),
@@ -202,6 +211,8 @@ export class Assembly {
     const { node, ports, membership, nodes } = this.#settings;
     return new Spawner({
       node,
+      membership,
+      processes: () => this.#processes,
       host: this.host,
       peers: this.peers,
       types: this.types,
@@ -211,6 +222,14 @@ export class Assembly {
       nodes: () => membership?.nodes() ?? nodes?.() ?? [],
       stop: (address) => void this.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
     });
+  }
+
+  #newProcesses(membership: Membership): ProcessPool | undefined {
+    const { node, clock, random, log, processes } = this.#settings;
+    if (processes === undefined) return undefined;
+    const spawnAt = async (peer: string, request: SpawnRequest) => this.#spawner.spawnAt(peer, request);
+    const { types } = this;
+    return new ProcessPool({ ...processes, node, clock, random, log, types, membership, spawnAt });
   }
 
   #newRecovery(membership: Membership): Recovery {
@@ -270,14 +289,20 @@ export class Assembly {
   }
 
   spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
-    // Also for its own placer: a process can make what it spawns.
-    this.#settings.membership?.knows(type);
-    const make = async () => this.handleOf(await this.#spawner.spawn(parent, type, options), type);
-    return this.#tracing === undefined ? make() : this.#tracing.spawning(type.type, make);
+    const make = async () => {
+      checkType(type);
+      // Also for its own placer: a process can make what it spawns.
+      this.#settings.membership?.knows(type);
+      return this.handleOf(await this.#spawner.spawn(parent, type, options), type);
+    };
+    return this.#tracing === undefined || typeof type?.type !== "string"
+      ? make()
+      : this.#tracing.spawning(type.type, make);
   }
 
   /** Makes a type known here and to the other nodes, and runs its tasks when this node runs any. */
   register(type: ActorType): void {
+    checkType(type);
     this.types.register(type);
     this.#settings.membership?.knows(type);
     if (this.#started) this.#serve(type.type);
@@ -303,35 +328,28 @@ export class Assembly {
     else this.register(type);
   }
 
-  /**
-   * Where an actor lives now; undefined when it is no more. Throws Unavailable while that is not known. Answers at once where it can: what ends
-   * itself must not run on.
-   */
-  #located(address: Address): Address | undefined | Promise<Address | undefined> {
-    const located = this.#routes.locate(address);
-    if (!(located instanceof Promise)) return located;
-    return located.then((found) => {
-      if (!("code" in found)) return found;
-      if (found.code === "NoSuchActor") return undefined;
-      throw errorOf(found);
+  stop(address: Address, timeoutMs: number): Promise<void> {
+    return this.#whereItLives(address, async (at) => {
+      if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
+      // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
+      await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
     });
   }
 
-  async stop(address: Address, timeoutMs: number): Promise<void> {
-    const located = this.#located(address);
-    const at = located instanceof Promise ? await located : located;
-    if (at === undefined) return;
-    if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
-    // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
+  kill(address: Address): Promise<void> {
+    return this.#whereItLives(address, async (at) => {
+      if (at.node === this.#settings.node) return this.host.kill(at);
+      await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
+    });
   }
 
-  async kill(address: Address): Promise<void> {
-    const located = this.#located(address);
-    const at = located instanceof Promise ? await located : located;
-    if (at === undefined) return;
-    if (at.node === this.#settings.node) return this.host.kill(at);
-    await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
+  /** Does `end` to an actor: at once where it is known to be, an actor may end itself. Nothing when it is no more. */
+  async #whereItLives(address: Address, end: (at: Address) => Promise<void>): Promise<void> {
+    const located = this.#routes.locate(address);
+    if (!(located instanceof Promise)) return end(located);
+    const found = await located;
+    if (!("code" in found)) return end(found);
+    if (found.code !== "NoSuchActor") throw errorOf(found);
   }
 
   watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
@@ -362,6 +380,7 @@ export class Assembly {
     await this.peers.listen();
     await this.#settings.membership?.join();
     this.#started = true;
+    this.#processes?.open();
     this.#serve();
     for (const { type } of this.types.list()) this.#serve(type);
   }
@@ -369,6 +388,7 @@ export class Assembly {
   async drain(): Promise<void> {
     await this.#settings.membership?.update({ draining: true });
     const { holdings } = this.host;
+    await this.#processes?.drain();
     await this.#recovery?.handOver(holdings.movable(), ({ cell }) => holdings.surrender(cell));
   }
 
@@ -383,7 +403,7 @@ export class Assembly {
     await this.tasks.close(STOP_TIMEOUT_MS);
     await this.drain();
     this.#recovery?.close();
-    await this.host.close(STOP_TIMEOUT_MS);
+    await Promise.all([this.#processes?.close(), this.host.close(STOP_TIMEOUT_MS)]);
     this.#forwarder.close();
     this.topics.close();
     await membership?.leave();

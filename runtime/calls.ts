@@ -369,7 +369,11 @@ export class Questions {
     const { clock, counts, callTimeoutMs } = this.#environment;
     const deadlineMs = clock.now() + beyondMs + callTimeoutMs;
     const pending = new PendingCall(this.#environment, deadlineMs, false, undefined, undefined, counts.questions);
-    pending.wait(send(pending, deadlineMs));
+    try {
+      pending.wait(send(pending, deadlineMs));
+    } catch (error) {
+      pending.fail(failureOf(error, "asking another node"));
+    }
     return pending.promise;
   }
 }

@@ -38,6 +38,10 @@ export interface SystemStats {
   readonly chunks: number;
   /** Messages nobody took and nobody waits for. */
   readonly deadLetters: number;
+  /** Other nodes that something has passed to or from, and that are not known to have gone. */
+  readonly peers: number;
+  /** What was asked of them and what they asked of us, not yet answered; watches are not among it. */
+  readonly underWay: number;
   readonly framesIn: number;
   readonly framesOut: number;
   readonly bytesIn: number;
@@ -99,7 +103,7 @@ export class Outcomes {
 }
 
 /** What is counted only on asking (CN3). */
-export type LiveStats = Pick<SystemStats, "actors" | "waiting" | "deadLetters">;
+export type LiveStats = Pick<SystemStats, "actors" | "waiting" | "deadLetters" | "peers" | "underWay">;
 
 export class Counts {
   readonly refused = new Codes();

@@ -26,8 +26,9 @@ function causeOf(thrown: unknown): WireError["cause"] & {} {
 export function failureOf(thrown: unknown, where: string): WireError {
   const cause = causeOf(thrown);
   if (isFlotillaError(thrown)) {
+    // Another copy of the package, or somebody's imitation of it, may have put anything there.
     const { code, message, retryable, data } = thrown;
-    return { code, message, retryable, data, cause };
+    return { code: String(code), message: String(message), retryable: retryable === true, data: data ?? {}, cause };
   }
   const own = thrown instanceof Error ? (thrown as Error & { code?: unknown }).code : undefined;
   const data: ErrorData = { name: cause.name, ...(typeof own === "string" ? { code: own } : {}) };

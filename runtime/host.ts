@@ -40,6 +40,8 @@ export interface SpawnRequest extends TypeRequest {
   readonly owner?: string;
   /** The actor that spawned it. */
   readonly parent?: Address;
+  /** The process that was made for it, when it shall have one of its own. */
+  readonly process?: string;
   /** The entry of a node that has departed, to be taken over: the actor is made again. */
   readonly takeover?: Claim;
 }

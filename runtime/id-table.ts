@@ -7,7 +7,8 @@
 //      leaves behind keeps what was under way alive until the next full collection (half of all calls survived young collections;
 //      a quarter of the caller's time went there).
 
-const SIZE_MIN = 1_024;
+/** Small: a node has a table for each other one it has ever spoken to. */
+const SIZE_MIN = 64;
 const SIZE_MAX = 131_072;
 
 export class IdTable<Value> {

@@ -28,6 +28,17 @@ export interface LogLine {
 /** Takes one line; must not throw and must not block. */
 export type LogSink = (line: LogLine) => void;
 
+/** The same, but for what it throws: lines are written in the midst of everything, and a full disk must end none of it. */
+export function unfailing(sink: LogSink): LogSink {
+  return (line) => {
+    try {
+      sink(line);
+    } catch {
+      // There is nobody left to tell.
+    }
+  };
+}
+
 /** The default: nowhere. */
 export const silentLog: LogSink = () => {};
 

@@ -1,7 +1,8 @@
 // Options as their users write them, turned once into full, checked values. An error names the option, what was expected and what came.
 // It reads no environment: the runtime is configured by code.
 
-import type { SpawnOptions } from "./actor.ts";
+import type { ActorType, SpawnOptions } from "./actor.ts";
+import { type Address, addressIn } from "./address.ts";
 import type { CallOptions } from "./calls.ts";
 import type { Backoff, RestartPolicy } from "./cell/supervisor.ts";
 import { UNNAMED } from "./directory.ts";
@@ -17,11 +18,14 @@ export interface SpawnSettings {
   readonly reentrant: boolean;
   readonly mailboxMax: number;
   readonly copy: boolean;
+  /** Whether it shares its node's process with others. */
+  readonly isolation: "shared" | "process";
   /** Absent: the call time-out of the node it lives on. */
   readonly startTimeoutMs?: number;
 }
 
 const MAX_MS = 2 ** 31 - 1;
+const SHOWN_MAX = 100;
 const DEFAULT_BACKOFF: Backoff = { firstMs: 100, factor: 2, maxMs: 30_000 };
 
 const DEFAULT_SETTINGS: SpawnSettings = {
@@ -32,11 +36,21 @@ const DEFAULT_SETTINGS: SpawnSettings = {
   reentrant: false,
   mailboxMax: 10_000,
   copy: true,
+  isolation: "shared",
 };
 
+/** A value in a few words. */
+function inWords(value: unknown): string {
+  if (typeof value === "string") return `"${value.slice(0, SHOWN_MAX)}"`;
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return String(value);
+  return Array.isArray(value) ? "an array" : "an object";
+}
+
 export function refuse(option: string, expected: string, got: unknown): never {
-  const shown = typeof got === "string" ? `"${got}"` : String(got);
-  throw runtimeError("InvalidOption", `option ${option}: expected ${expected}, got ${shown}`, {
+  const shown = inWords(got);
+  const named = option === "options" ? option : `option ${option}`;
+  throw runtimeError("InvalidOption", `${named}: expected ${expected}, got ${shown}`, {
     data: { option, expected },
   });
 }
@@ -84,13 +98,41 @@ const SPAWN_OPTIONS: ReadonlySet<string> = new Set<keyof SpawnOptions>([
   "copy",
   "detached",
   "startTimeoutMs",
+  "isolation",
   "node",
 ]);
 
-function checkKnown(options: object, known: ReadonlySet<string>): void {
-  for (const option of Object.keys(options)) {
-    if (!known.has(option)) refuse(`"${option}"`, `one of ${[...known].join(", ")}`, "an unknown name");
-  }
+/** Throws InvalidOption unless `options` is an object with none but the known names. */
+export function checkKnown(options: object, known: ReadonlySet<string>): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options))
+    refuse("options", `an object with any of ${[...known].join(", ")}`, options);
+  for (const option of Object.keys(options)) if (!known.has(option)) refuseUnknown(option, known);
+}
+
+export function refuseUnknown(option: string, known: Iterable<string>): never {
+  const expected = `one of ${[...known].join(", ")}`;
+  throw runtimeError("InvalidOption", `there is no option "${option}"; expected ${expected}`, {
+    data: { option, expected },
+  });
+}
+
+/** Throws InvalidOption for what `defineActor` did not answer. */
+export function checkType(type: ActorType): void {
+  if (typeof type?.type !== "string" || typeof type.actorClass !== "function")
+    refuse("type", "what defineActor answers", type);
+}
+
+/** The address in a handle. Throws InvalidOption for what is none. */
+export function handleAddress(handle: unknown): Address {
+  return addressIn(handle) ?? refuse("handle", "the handle of an actor", handle);
+}
+
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal", "an AbortSignal", signal);
+}
+
+function checkedIsolation(value: SpawnSettings["isolation"]): SpawnSettings["isolation"] {
+  return value === "shared" || value === "process" ? value : refuse("isolation", '"shared" or "process"', value);
 }
 
 function checkNames(options: SpawnOptions): void {
@@ -103,22 +145,28 @@ function checkNames(options: SpawnOptions): void {
   if (options.namespace !== undefined) plainName("namespace", options.namespace);
   if (options.namespace === UNNAMED) refuse("namespace", `another than "${UNNAMED}", which is ours`, options.namespace);
   if (options.detached !== undefined) flag("detached", options.detached);
+  if (options.getIfExists !== undefined) flag("getIfExists", options.getIfExists);
+  if (options.node !== undefined) plainName("node", options.node);
 }
 
-function checkedBackoff(option: string, { firstMs, factor, maxMs }: Backoff): Backoff {
+function checkedBackoff(option: string, given: Partial<Backoff> | undefined, base: Backoff): Backoff {
+  if (given !== undefined && (typeof given !== "object" || given === null))
+    refuse(option, "{ firstMs, factor, maxMs }", given);
+  const { firstMs, factor, maxMs } = { ...base, ...given };
   return {
     firstMs: milliseconds(`${option}.firstMs`, firstMs),
-    factor: factor >= 1 ? factor : refuse(`${option}.factor`, "a number from 1", factor),
+    factor: typeof factor === "number" && factor >= 1 ? factor : refuse(`${option}.factor`, "a number from 1", factor),
     maxMs: milliseconds(`${option}.maxMs`, maxMs),
   };
 }
 
 function restartPolicy(given: SpawnOptions["restart"]): RestartPolicy {
   if (given === undefined) return DEFAULT_SETTINGS.restart;
+  if (typeof given !== "object" || given === null) refuse("restart", "{ maxRestarts, withinMs }", given);
   return {
     maxRestarts: wholeNumber("restart.maxRestarts", given.maxRestarts, 0, 1_000_000),
     withinMs: milliseconds("restart.withinMs", given.withinMs, 1),
-    backoff: checkedBackoff("restart.backoff", { ...DEFAULT_BACKOFF, ...given.backoff }),
+    backoff: checkedBackoff("restart.backoff", given.backoff, DEFAULT_BACKOFF),
   };
 }
 
@@ -136,20 +184,23 @@ export function checkCallOptions(options: CallOptions): void {
   checkKnown(options, CALL_OPTIONS);
   const { timeoutMs, signal, priority, key, retries, backoff } = options;
   if (timeoutMs !== undefined) milliseconds("timeoutMs", timeoutMs);
-  if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal", "an AbortSignal", signal);
+  checkSignal(signal);
   if (priority !== undefined && priority !== "interactive" && priority !== "bulk")
     refuse("priority", '"interactive" or "bulk"', priority);
   if (key !== undefined && (typeof key !== "string" || key === "" || key.length > 200))
     refuse("key", "1 to 200 characters", key);
   if (retries !== undefined) wholeNumber("retries", retries, 0, 1_000_000);
-  if (backoff !== undefined) checkedBackoff("backoff", { ...RETRY_BACKOFF, ...backoff });
+  if (backoff !== undefined) checkedBackoff("backoff", backoff, RETRY_BACKOFF);
 }
 
 /** The settings of one spawn. Throws InvalidOption. */
 export function spawnSettings(options: SpawnOptions | undefined): SpawnSettings {
   if (options === undefined) return DEFAULT_SETTINGS;
   checkNames(options);
-  const { concurrency, mailboxMax, escalate, failOnThrow, reentrant, copy } = { ...DEFAULT_SETTINGS, ...options };
+  const { concurrency, mailboxMax, escalate, failOnThrow, reentrant, copy, isolation } = {
+    ...DEFAULT_SETTINGS,
+    ...options,
+  };
   const { startTimeoutMs } = options;
   return {
     restart: restartPolicy(options.restart),
@@ -159,6 +210,7 @@ export function spawnSettings(options: SpawnOptions | undefined): SpawnSettings 
     reentrant: flag("reentrant", reentrant),
     mailboxMax: wholeNumber("mailboxMax", mailboxMax, 1, 10_000_000),
     copy: flag("copy", copy),
+    isolation: checkedIsolation(isolation),
     ...(startTimeoutMs !== undefined && { startTimeoutMs: milliseconds("startTimeoutMs", startTimeoutMs, 1) }),
   };
 }

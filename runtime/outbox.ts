@@ -22,6 +22,13 @@ const BATCH_MAX = 512;
 const FRAME_TARGET_BYTES = 128 * 1024;
 const HELD_MAX = 10_000;
 
+/** Asks and watches that one frame may hold, by far. */
+const RANGE_MAX = 100_000;
+/** Room in a blob for the stamp beside what is stored. */
+const STAMP_MAX_BYTES = 512;
+
+const NONE: readonly Envelope[] = [];
+
 /** What an outbox needs of its node. */
 export interface Way {
   readonly transport: Transport;
@@ -38,39 +45,58 @@ export interface Way {
 /** Takes back what will not arrive (OB2); answers what is to be sent in the place of an envelope that was too large. */
 export type Undeliverable = (envelope: Envelope, why: WireError) => Envelope | undefined;
 
-/** Which asks a frame held, as the receipt that comes back when it is lost: "first-last-casts-again". */
-export interface Receipt {
-  /** Ids of calls, spawns and stops; 0 when there were none. */
+/** Numbers from `first` to `last`; none when `last` is below. */
+export interface Range {
   readonly first: number;
   readonly last: number;
-  readonly casts: number;
-  /** Watches and probes: they are sent again, until the node is there or gone for good. */
-  readonly again: number;
 }
 
+/** What a frame asked for, as the receipt that comes back when it is lost. Watches have numbers of their own. */
+export interface Receipt {
+  readonly asks: Range;
+  readonly watches: Range;
+  readonly casts: number;
+  /** Said again until the node is there or gone for good. */
+  readonly probes: number;
+}
+
+/** Whatever comes is a receipt: anybody might send one. */
 export function readReceipt(receipt: string): Receipt {
-  const [first = 0, last = 0, casts = 0, again = 0] = receipt.split("-").map(Number);
-  return { first, last, casts, again };
+  const numbers = receipt.split("-").map(Number);
+  const at = (index: number): number => (Number.isSafeInteger(numbers[index]) ? (numbers[index] as number) : 0);
+  const range = (index: number): Range => {
+    const first = at(index);
+    return { first, last: first > 0 ? Math.min(at(index + 1), first + RANGE_MAX) : 0 };
+  };
+  return {
+    asks: range(0),
+    watches: range(2),
+    casts: Math.min(at(4), HELD_MAX),
+    probes: at(5),
+  };
 }
 
 const waitsForAnswer = ({ kind }: Envelope): boolean =>
-  kind === "call" || kind === "spawn" || kind === "load" || kind === "stop" || kind === "watch";
+  kind === "call" || kind === "spawn" || kind === "load" || kind === "stop";
 
+const isAsk = (envelope: Envelope): boolean =>
+  envelope.kind === "cast" || envelope.kind === "watch" || waitsForAnswer(envelope);
+
+/** Numbers rise in the order in which envelopes are posted, so what lies between the first and the last is in this frame or settled. */
 function receiptOf(batch: readonly Envelope[]): string {
-  let first = 0;
-  let last = 0;
-  let casts = 0;
-  let again = 0;
+  let [firstAsk, lastAsk, firstWatch, lastWatch, casts, probes] = [0, 0, 0, 0, 0, 0];
   for (const envelope of batch) {
     if (envelope.kind === "cast") casts++;
-    // Not by their ids: those of watches are another count than those of calls.
-    else if (envelope.kind === "watch" || envelope.kind === "probe") again++;
-    else if (waitsForAnswer(envelope)) {
-      last = envelope.id;
-      if (first === 0) first = last;
+    else if (envelope.kind === "probe") probes++;
+    else if (envelope.kind === "watch") {
+      lastWatch = envelope.id;
+      if (firstWatch === 0) firstWatch = lastWatch;
+    } else if (waitsForAnswer(envelope)) {
+      lastAsk = (envelope as { readonly id: number }).id;
+      if (firstAsk === 0) firstAsk = lastAsk;
     }
   }
-  return `${first}-${last}-${casts}-${again}`;
+  return `${firstAsk}-${lastAsk}-${firstWatch}-${lastWatch}-${casts}-${probes}`;
 }
 
 export class Outbox {
@@ -131,15 +157,18 @@ export class Outbox {
     if (this.#storing || this.#waiting.length === 0) return;
     const batch = this.#waiting;
     this.#waiting = [];
-    this.#send(batch, hasLent);
+    const left = this.#send(batch, hasLent);
+    if (left.length > 0) this.#waiting = [...left, ...this.#waiting];
   }
 
-  #send(batch: readonly Envelope[], hasLent = false): void {
+  /** Answers what has to wait because bytes that go before it are on their way to blobs. */
+  #send(batch: readonly Envelope[], hasLent = false): readonly Envelope[] {
     const { transport, codec } = this.#way;
     const frame = hasLent ? codec.encodeBrief(batch) : codec.encodeFrame(batch);
     this.#cutAt = Math.ceil(Math.min(BATCH_MAX, (FRAME_TARGET_BYTES * batch.length) / frame.length));
     if (frame.length > transport.frameMaxBytes) return this.#sendLarge(batch, frame);
     if (!this.#transmit(frame, batch)) for (const envelope of batch) this.#refused(envelope);
+    return NONE;
   }
 
   #transmit(frame: Uint8Array, batch: readonly Envelope[]): boolean {
@@ -151,8 +180,7 @@ export class Outbox {
   }
 
   #refused(envelope: Envelope): void {
-    const isAsk = envelope.kind === "cast" || waitsForAnswer(envelope);
-    if (!isAsk && this.#way.isBroken && !this.#closed && this.#held.length < HELD_MAX) {
+    if (!isAsk(envelope) && this.#way.isBroken && !this.#closed && this.#held.length < HELD_MAX) {
       this.#held.push(envelope);
       return;
     }
@@ -164,19 +192,21 @@ export class Outbox {
     this.#undeliverable(envelope, why);
   }
 
-  #sendLarge(batch: readonly Envelope[], frame: Uint8Array): void {
+  #sendLarge(batch: readonly Envelope[], frame: Uint8Array): readonly Envelope[] {
     const [only] = batch;
-    if (only !== undefined && batch.length === 1) return this.#sendByBlob(only, frame.length);
+    if (only !== undefined && batch.length === 1) {
+      this.#sendByBlob(only, frame.length);
+      return NONE;
+    }
     const half = Math.ceil(batch.length / 2);
-    this.#send(batch.slice(0, half));
+    const left = this.#send(batch.slice(0, half));
     const rest = batch.slice(half);
-    if (this.#storing) this.#waiting = [...rest, ...this.#waiting];
-    else this.#send(rest);
+    return this.#storing ? [...left, ...rest] : this.#send(rest);
   }
 
   #sendByBlob(envelope: Envelope, bytes: number): void {
     const { blobs, transport, codec, node } = this.#way;
-    const maxBytes = blobs === undefined ? transport.frameMaxBytes : blobs.blobMaxBytes;
+    const maxBytes = blobs === undefined ? transport.frameMaxBytes : blobs.blobMaxBytes - STAMP_MAX_BYTES;
     if (blobs === undefined || bytes > maxBytes || this.#closed) {
       const why = `a ${envelope.kind} of ${bytes} bytes does not fit; at most ${maxBytes} do`;
       return this.#replace(envelope, failure("PayloadTooLarge", why, { bytes, maxBytes }));
@@ -195,8 +225,13 @@ export class Outbox {
   }
 
   #sendHash(envelope: Envelope, hash: string): void {
-    const frame = this.#way.codec.encodeFrame([{ kind: "blob", id: 0, hash }]);
-    if (!this.#transmit(frame, [envelope])) this.#refused(envelope);
+    const { codec, blobs } = this.#way;
+    const id = "id" in envelope ? envelope.id : 0;
+    const frame = codec.encodeFrame([{ kind: "blob", id, of: envelope.kind, hash }]);
+    if (this.#transmit(frame, [envelope])) return;
+    // Nobody will ever load it.
+    blobs?.delete(hash).catch(() => {});
+    this.#refused(envelope);
   }
 
   #replace(envelope: Envelope, why: WireError): void {

@@ -18,10 +18,11 @@ import { goneFailure, movedFailure } from "./cell/refusal.ts";
 import { fromWire, LendingWriter, type ReviveHandle, toWire } from "./codec.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { CallEnvelope, CallExtras, CastEnvelope, Envelope, ReplyEnvelope, WireError } from "./envelope.ts";
+import type { ErrorData } from "./errors.ts";
 import { failure } from "./failure.ts";
 import type { Host } from "./host.ts";
 import { IdTable } from "./id-table.ts";
-import { Outbox, type Receipt, type Way } from "./outbox.ts";
+import { Outbox, type Range, type Way } from "./outbox.ts";
 import { RemoteReply, type ReplyChannel } from "./remote-reply.ts";
 import { traceFrom } from "./trace.ts";
 
@@ -49,22 +50,22 @@ export class Peer implements Receiver, ReplyChannel {
   readonly #incoming = new IdTable<RemoteReply>();
   #lastId: number;
 
-  /** `lastId`: the highest id that an earlier life of this peer may have used (PE3). */
+  /** `lastId`: numbers up to it have been used for this node, or may have been. */
   constructor(node: string, own: PeerNode, lastId = 0) {
     this.node = node;
-    this.#own = own;
     this.#lastId = lastId;
+    this.#own = own;
     this.#outbox = new Outbox(node, own, (envelope, why) => this.#undeliverable(envelope, why));
   }
 
-  /** The highest id used. */
+  /** The number of what was asked last. */
   get lastId(): number {
     return this.#lastId;
   }
 
-  /** Nothing under way in either direction. */
-  get isIdle(): boolean {
-    return this.#outgoing.size === 0 && this.#incoming.size === 0;
+  /** What is not yet answered, in either direction. */
+  get underWay(): number {
+    return this.#outgoing.size + this.#incoming.size;
   }
 
   // Out ---------------------------------------------------------------------------------------------------------------------
@@ -150,7 +151,7 @@ export class Peer implements Receiver, ReplyChannel {
       // Who waits on the other node gets the reason instead of what was too large.
       case "reply":
       case "error":
-        return { kind: "error", id: envelope.id, error: why };
+        return { kind: "error", id: envelope.id, error: hasRun(why) };
       default:
         return this.#own.undeliverable(this, envelope, why);
     }
@@ -216,7 +217,7 @@ export class Peer implements Receiver, ReplyChannel {
   }
 
   takeCredit(id: number, count: number): void {
-    this.#incoming.get(id)?.message?.grant(count);
+    if (Number.isSafeInteger(count) && count > 0) this.#incoming.get(id)?.message?.grant(count);
   }
 
   takeReply(reply: ReplyEnvelope, isTagged: boolean): void {
@@ -228,7 +229,7 @@ export class Peer implements Receiver, ReplyChannel {
         return;
       }
       case "error": {
-        const error = checkedError(reply.error);
+        const error = errorIn(reply.error, isTagged, this.#own.revive);
         this.#settle(id)?.fail(error);
         return;
       }
@@ -260,12 +261,30 @@ export class Peer implements Receiver, ReplyChannel {
 
   // Loss --------------------------------------------------------------------------------------------------------------------
 
-  /** A frame of ours found nobody. */
-  lost({ first, last, casts }: Receipt): void {
-    const why = failure("Unavailable", `node ${this.node} is not there; it was not delivered`, { node: this.node });
-    if (first > 0) for (let id = first; id <= last; id++) this.fail(id, why);
-    const nobody: Address = { node: this.node, id: "?", type: "?", incarnation: 0 };
-    for (let count = 0; count < casts; count++) this.#own.host.deadLetter(nobody, "cast", why);
+  /** A frame of ours with these asks found nobody. */
+  lost({ first, last }: Range, why: WireError): void {
+    for (let id = first; id <= last; id++) this.fail(id, why);
+  }
+
+  /** Something of the peer's cannot be had or read here: whoever waits for it, on either side, is told. `why`: what an asker hears. */
+  unreadable(of: string, id: number, why: WireError): void {
+    switch (of) {
+      case "call":
+      case "spawn":
+      case "load":
+      case "stop":
+        this.#finish(id)?.abandon(why);
+        return this.post({ kind: "error", id, error: why });
+      case "chunk":
+        this.post({ kind: "cancel", id, reason: why.message });
+        return this.fail(id, failure("StreamBroken", `a chunk of the stream did not arrive: ${why.message}`));
+      case "reply":
+      case "end":
+      case "error":
+        return this.fail(id, hasRun(why));
+      case "cast":
+        this.#own.host.deadLetter(unknownActor(this.#own.node), "cast", why);
+    }
   }
 
   /** The connection is there again: frames in either direction may be gone (PE4). */
@@ -290,13 +309,17 @@ export class Peer implements Receiver, ReplyChannel {
     }
   }
 
+  /** Says what we wait for, also when that is nothing: the peer may work on something that we gave up. */
   probe(): void {
-    if (this.#outgoing.size > 0) this.post({ kind: "probe", id: 0, ids: this.#outgoing.ids() });
+    this.post({ kind: "probe", id: 0, ids: this.#outgoing.ids() });
   }
 
-  /** Which of the peer's questions nobody works on here. */
-  unknown(ids: readonly number[]): number[] {
-    return ids.filter((id) => this.#incoming.get(id) === undefined);
+  /** Everything that the peer still waits for: what else we work on for it, it has given up, and what we do not work on, it must hear. */
+  takeProbe(ids: readonly number[]): void {
+    const awaited = new Set(ids);
+    const over = failure("Cancelled", `node ${this.node} no longer waits for it; word of that was lost`);
+    for (const id of this.#incoming.ids()) if (!awaited.has(id)) this.#finish(id)?.abandon(over);
+    this.post({ kind: "forgotten", id: 0, ids: ids.filter((id) => this.#incoming.get(id) === undefined) });
   }
 
   takeForgotten(ids: readonly number[]): void {
@@ -347,8 +370,18 @@ function withExtras(message: Message, extras: CallExtras | undefined): Message {
   return message;
 }
 
-/** Throws for what is no failure: an answer that says nothing must not settle a call. */
-function checkedError(error: WireError): WireError {
+/** The failure that an envelope brought. Throws for what is none. */
+export function errorIn(error: WireError, isTagged: boolean, revive: ReviveHandle): WireError {
   if (typeof error?.code !== "string" || typeof error.message !== "string") throw new TypeError("not a failure");
-  return { ...error, data: error.data ?? {} };
+  const data = (isTagged ? fromWire(error.data, revive) : error.data) ?? {};
+  return { ...error, data: data as ErrorData };
 }
+
+/** "Cannot be reached now" would say that the method did not run. */
+const hasRun = (why: WireError): WireError =>
+  why.code === "Unavailable"
+    ? { ...failure("Unknown", `it ran; its answer was lost: ${why.message}`), data: why.data }
+    : why;
+
+/** Whom a message was for that nobody can read any more. */
+export const unknownActor = (node: string): Address => ({ node, id: "?", type: "?", incarnation: 0 });

@@ -1,5 +1,5 @@
 // The other nodes, and what passes between nodes beside calls and answers: spawns, stops, watches, and word of lost frames.
-// It is not how one call travels (peer.ts).
+// It is not how one call travels (peer.ts), nor who watches whom (watches.ts).
 //
 // PS1  Bytes that are no frame of ours are counted and dropped, and never disturb what else is under way.
 // PS2  Frames of one peer are taken in the order they came, also while one of them is fetched from blobs.
@@ -15,11 +15,12 @@ import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
 import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
-import { readReceipt } from "./outbox.ts";
-import { Peer, type PeerNode } from "./peer.ts";
-import { RemoteWatches } from "./remote-watches.ts";
+import { type Receipt, readReceipt } from "./outbox.ts";
+import { Peer, type PeerNode, unknownActor } from "./peer.ts";
+import { checkedRequest } from "./spawn-request.ts";
 import type { Transport } from "./transport.ts";
 import type { TypeRequest } from "./types.ts";
+import { Watches } from "./watches.ts";
 
 export interface PeersOptions {
   readonly node: string;
@@ -35,6 +36,8 @@ export interface PeersOptions {
   readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
+  /** Makes the actor that a node asks for. */
+  readonly spawn: (request: SpawnRequest) => Address | Promise<Address>;
   /** Has a type ready here and takes its tasks. */
   readonly load: (request: TypeRequest) => Promise<void>;
   /** Whether a node is known to be no more. */
@@ -59,19 +62,20 @@ export class Peers implements PeerNode {
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
   readonly #peers = new Map<string, Peer>();
-  /** Node ids are never used again, so what departed stays so. */
+  /** Nodes that left or died, until they are seen again. */
   readonly #departed = new Set<string>();
-  readonly #watches: RemoteWatches;
+  readonly #watches: Watches;
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
   readonly #log: LogSink;
   readonly #reconnected: () => void;
+  readonly #spawn: PeersOptions["spawn"];
   readonly #load: (request: TypeRequest) => Promise<void>;
   readonly #moved: PeersOptions["moved"];
   readonly #isDeparted: (node: string) => boolean;
   readonly #asking = new Map<string, Timer>();
-  /** The highest id that any peer given up had used (PE3). */
-  #lastId = 0;
+  /** No number asked of a node that is gone is used again: it may come back and answer. */
+  #lastIdOfGone = 0;
   #isBroken = false;
 
   constructor(options: PeersOptions) {
@@ -83,26 +87,33 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
-    this.#watches = new RemoteWatches(options.host);
     this.#log = options.log;
     this.#reconnected = options.reconnected;
+    this.#spawn = options.spawn;
     this.#load = options.load;
     this.#moved = options.moved;
     this.#isDeparted = options.isDeparted;
+    this.#watches = new Watches({ host: this.host, revive: this.revive, find: (node) => this.find(node) });
   }
 
   get isBroken(): boolean {
     return this.#isBroken;
   }
 
+  stats(): { readonly peers: number; readonly underWay: number } {
+    let underWay = 0;
+    for (const peer of this.#peers.values()) underWay += peer.underWay;
+    return { peers: this.#peers.size, underWay };
+  }
+
   listen(): Promise<void> {
     return this.transport.listen({
-      frame: (from, frame) => this.#receive(this.at(from), frame),
-      lost: (peer, receipt) => {
-        const lost = readReceipt(receipt);
-        this.at(peer).lost(lost);
-        if (lost.again > 0) this.#askAgain(peer);
+      frame: (from, frame) => {
+        // A node that has departed has been given up; when it comes back it is told to ask what became of the rest (joined).
+        const peer = this.find(from);
+        if (peer !== undefined) this.#receive(peer, frame);
       },
+      lost: (node, receipt) => this.#lost(node, readReceipt(receipt)),
       broken: () => {
         this.#isBroken = true;
         this.host.log("warn", "the connection to the fleet's server is lost; it is being renewed");
@@ -111,16 +122,20 @@ export class Peers implements PeerNode {
         this.#isBroken = false;
         this.host.log("info", "the connection to the fleet's server is there again");
         this.#reconnected();
-        for (const peer of this.#peers.values()) peer.restored();
-        this.#watches.again();
+        for (const peer of this.#peers.values()) {
+          peer.restored();
+          this.#watches.again(peer);
+        }
       },
     });
   }
 
   /** The others may have given this node up meanwhile, and with it all that they did for it and told it (PE5). */
   rejoined(): void {
-    for (const peer of this.#peers.values()) peer.probe();
-    this.#watches.again();
+    for (const peer of this.#peers.values()) {
+      peer.probe();
+      this.#watches.again(peer);
+    }
   }
 
   /** What must be heard and found nobody: the node may not be back yet after a loss of the server, or it is dead. */
@@ -147,7 +162,7 @@ export class Peers implements PeerNode {
   at(node: string): Peer {
     let peer = this.#peers.get(node);
     if (peer === undefined) {
-      peer = new Peer(node, this, this.#lastId);
+      peer = new Peer(node, this, this.#lastIdOfGone);
       this.#peers.set(node, peer);
     }
     return peer;
@@ -177,7 +192,11 @@ export class Peers implements PeerNode {
   }
 
   #ask(node: string, sink: ReplySink, make: (id: number) => Envelope): Cancellable {
-    const peer = this.at(node);
+    const peer = this.find(node);
+    if (peer === undefined) {
+      sink.fail(failure("Unavailable", `node ${node} left or died`, { node }));
+      return { cancel: () => {} };
+    }
     const id = peer.expect(sink);
     peer.post(make(id));
     return { cancel: () => peer.forget(id) };
@@ -190,12 +209,22 @@ export class Peers implements PeerNode {
     return peer !== undefined;
   }
 
+  /** Calls `onEnd` once when an actor of another node ends. Answers how to take that back. */
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
-    return this.#watches.watch(this.at(to.node), to, onEnd);
+    return this.#watches.watch(to, onEnd);
+  }
+
+  /** A frame found nobody. */
+  #lost(node: string, { asks, watches, casts, probes }: Receipt): void {
+    const why = failure("Unavailable", `node ${node} is not there; it was not delivered`, { node });
+    this.#peers.get(node)?.lost(asks, why);
+    this.#watches.lost(node, watches, why);
+    if (probes > 0) this.#askAgain(node);
+    for (let count = 0; count < casts; count++) this.host.deadLetter(unknownActor(node), "cast", why);
   }
 
   undeliverable(_peer: Peer, envelope: Envelope, why: WireError): Envelope | undefined {
-    if (envelope.kind === "watch") this.#watches.failed(envelope.id, why);
+    if (envelope.kind === "watch") this.#watches.end(envelope.id, why);
     if (envelope.kind !== "signal") return undefined;
     const { address, reason } = envelope.end;
     return envelope.end.error === undefined ? undefined : { ...envelope, end: { address, reason } };
@@ -218,24 +247,40 @@ export class Peers implements PeerNode {
       return;
     }
     const [first] = frame.envelopes;
-    if (first?.kind === "blob") void this.#fetch(peer, first.hash);
+    if (first?.kind === "blob") void this.#takeBlob(peer, first);
     else this.#take(peer, frame);
   }
 
-  async #fetch(peer: Peer, hash: string): Promise<void> {
-    const stalled: Uint8Array[] = [];
-    this.#stalled.set(peer, stalled);
-    try {
-      const bytes = await this.blobs?.get(hash);
-      const frame = bytes && this.codec.decodeFrame(bytes);
-      if (frame === undefined) this.counts.badFrames++;
-      else this.#take(peer, frame);
-      await this.blobs?.delete(hash);
-    } catch (error) {
-      this.host.log("warn", "a large frame could not be fetched", { from: peer.node, error: String(error) });
-    }
+  async #takeBlob(peer: Peer, blob: Extract<Envelope, { kind: "blob" }>): Promise<void> {
+    this.#stalled.set(peer, []);
+    const found = await this.#fetch(blob.hash).catch((error: unknown) => error as Error);
+    // It may have gone meanwhile, and whoever waited for it has been told.
+    const stalled = this.#stalled.get(peer) ?? [];
     this.#stalled.delete(peer);
+    if (this.#peers.get(peer.node) !== peer) return;
+    if (found instanceof Error) {
+      this.host.log("warn", "a large frame could not be fetched", { from: peer.node, error: String(found) });
+      const why = `it was too large for a frame, and its bytes could not be fetched from blobs: ${found.message}`;
+      peer.unreadable(blob.of, blob.id, failure("Unavailable", why, { node: this.node }));
+    } else this.#take(peer, found);
+    // If another one of its kind is among them, what came after that one goes on waiting.
     for (const bytes of stalled) this.#receive(peer, bytes);
+  }
+
+  /** The frame in a blob, which is nobody else's and goes with that. */
+  async #fetch(hash: string): Promise<Frame> {
+    const bytes = await this.blobs?.get(hash);
+    if (bytes === undefined) throw new Error("they are not there");
+    const frame = this.codec.decodeFrame(bytes);
+    if (frame === undefined) {
+      this.counts.badFrames++;
+      throw new Error("they are no frame");
+    }
+    // Not waited for: it is read, and at worst it stays.
+    this.blobs?.delete(hash).catch((error: unknown) => {
+      this.host.log("warn", "the blob of a large frame was left behind", { hash, error: String(error) });
+    });
+    return frame;
   }
 
   #take(peer: Peer, { envelopes, tagged }: Frame): void {
@@ -246,6 +291,8 @@ export class Peers implements PeerNode {
         this.counts.badFrames++;
         const data = { from: peer.node, kind: envelope.kind, error: String(error) };
         this.host.log("warn", "an envelope was dropped", data);
+        const why = `what was sent cannot be read here: ${String(error)}`;
+        if ("id" in envelope) peer.unreadable(envelope.kind, envelope.id, failure("NotSendable", why));
       }
     }
   }
@@ -274,16 +321,17 @@ export class Peers implements PeerNode {
       case "watch":
         return this.#watches.take(peer, envelope.id, envelope.to);
       case "unwatch":
-        return this.#watches.takeBack(peer, envelope.id);
+        return this.#watches.drop(peer, envelope.id);
       case "signal":
-        return this.#watches.takeSignal(peer, envelope.id, envelope.end);
+        return this.#watches.hear(peer, envelope.id, envelope.end, isTagged);
       case "log":
         if (receiveLogLines(peer.node, envelope.lines, this.#log) === 0) return;
         throw new TypeError("what should be log lines is none");
       case "reconnected":
-        return peer.reconnected();
+        peer.reconnected();
+        return this.#watches.again(peer);
       case "probe":
-        return peer.post({ kind: "forgotten", id: 0, ids: peer.unknown(envelope.ids) });
+        return peer.takeProbe(envelope.ids);
       case "forgotten":
         return peer.takeForgotten(envelope.ids);
       case "moved":
@@ -299,9 +347,9 @@ export class Peers implements PeerNode {
     if (deadlineMs <= this.host.clock.now()) return;
     const reply = peer.question(id, deadlineMs);
     try {
-      const request = options as unknown as SpawnRequest;
+      const request = checkedRequest(options);
       const args = fromWire(request.args, this.revive) as unknown[];
-      reply.value(await this.host.spawn({ ...request, args }, undefined));
+      reply.value(await this.#spawn({ ...request, args }));
     } catch (error) {
       reply.fail(failureOf(error, `spawn of ${type}`));
     }
@@ -336,14 +384,15 @@ export class Peers implements PeerNode {
     this.#departed.add(node);
     if (peer === undefined) return;
     this.#peers.delete(node);
-    this.#lastId = Math.max(this.#lastId, peer.lastId);
+    this.#stalled.delete(peer);
+    this.#lastIdOfGone = Math.max(this.#lastIdOfGone, peer.lastId);
     peer.gone();
-    this.#watches.gone(peer, failure("NodeLost", `node ${node} left or died`, { node }));
+    this.#watches.gone(peer);
   }
 
-  /** A node is there, perhaps again: one that was cut off comes back under its id. */
+  /** A node is there, perhaps again: one that was cut off comes back under its id, and what it still waits for from here is over. */
   joined(node: string): void {
-    this.#departed.delete(node);
+    if (this.#departed.delete(node)) this.at(node).restored();
   }
 
   async close(): Promise<void> {

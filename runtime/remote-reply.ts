@@ -77,7 +77,7 @@ export class RemoteReply implements ReplySink, Waiting {
   fail(why: WireError): void {
     if (this.#done) return;
     this.#done = true;
-    this.#channel.answer({ kind: "error", id: this.#id, error: { ...why, data: sendable(why.data) } });
+    this.#channel.answer({ kind: "error", id: this.#id, error: sendable(why) });
   }
 
   /** Whoever asked has gone or no longer cares: nothing more is sent, and the work is told. */
@@ -87,15 +87,18 @@ export class RemoteReply implements ReplySink, Waiting {
   }
 
   expired(): void {
-    this.message?.cancel(failure("DeadlineExceeded", "the deadline of the call passed while it ran"));
+    const why = failure("DeadlineExceeded", "the deadline of the call passed while it ran");
+    this.message?.cancel(why);
+    // Whoever asked may have gone without a word, and the method may never return: nothing of it is kept.
+    this.fail(why);
   }
 }
 
-/** The code matters more than details that cannot travel. */
-function sendable(data: ErrorData): ErrorData {
+/** A failure as it may travel: the code matters more than details that cannot. */
+export function sendable(why: WireError): WireError {
   try {
-    return toWire(data, "data") as ErrorData;
+    return { ...why, data: toWire(why.data, "data") as ErrorData };
   } catch {
-    return {};
+    return { ...why, data: {} };
   }
 }

@@ -110,9 +110,19 @@ export class Routes {
 
   #forward(message: Message, to: Address, found: Address): void {
     if (message.cancelled !== undefined) return;
-    const receiver = this.#at(found);
-    const why = receiver === undefined ? goneFailure(formatAddress(found)) : receiver.receive(message, found);
+    const why = this.#handOver(message, found);
     if (why !== undefined) this.#refuse(message, to, why);
+  }
+
+  #handOver(message: Message, found: Address): WireError | undefined {
+    const receiver = this.#at(found);
+    if (receiver === undefined) return goneFailure(formatAddress(found));
+    try {
+      return receiver.receive(message, found);
+    } catch (error) {
+      // Those who wait behind it must not be lost with it.
+      return failureOf(error, `${found.type}.${message.method}`);
+    }
   }
 
   #refuse(message: Message, to: Address, why: WireError): void {

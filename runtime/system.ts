@@ -6,7 +6,7 @@
 
 import { AsyncResource } from "node:async_hooks";
 import type { ActorClass, ActorType, SpawnOptions } from "./actor.ts";
-import { ADDRESS } from "./address.ts";
+import { addressIn } from "./address.ts";
 import { Assembly, STOP_TIMEOUT_MS, type SystemSettings } from "./assembly.ts";
 import type { Clock } from "./clock.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
@@ -17,7 +17,7 @@ import { nameKey } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import type { AnyHandle, HandleOf } from "./handle.ts";
-import { milliseconds } from "./options.ts";
+import { checkKnown, checkType, handleAddress, milliseconds, plainName, refuse } from "./options.ts";
 import type { NodeRecord } from "./placer.ts";
 import { openPool, type Pool } from "./pool/pool.ts";
 import type { PoolArgs, PoolOptions } from "./pool/pool-options.ts";
@@ -32,6 +32,8 @@ export type SpawnArgs<Class extends ActorClass> =
   [] extends ConstructorParameters<Class>
     ? [options?: SpawnOptions<ConstructorParameters<Class>>]
     : [options: SpawnOptions<ConstructorParameters<Class>> & { readonly args: ConstructorParameters<Class> }];
+
+const STOP_OPTIONS: ReadonlySet<string> = new Set(["timeoutMs"]);
 
 export class ActorSystem implements AsyncDisposable {
   readonly node: string;
@@ -81,7 +83,7 @@ export class ActorSystem implements AsyncDisposable {
   /** Everything that is counted here, as plain data of this moment. Looks at every actor: ask every second, not for every call. */
   stats(): SystemStats {
     const { counts, size, waiting, deadLetters } = this.#parts.host;
-    return counts.snapshot({ actors: size, waiting, deadLetters: deadLetters.count });
+    return counts.snapshot({ actors: size, waiting, deadLetters: deadLetters.count, ...this.#parts.peers.stats() });
   }
 
   /** The server's version, durability mode and replicas: which promises are in force. Undefined in a process that is alone. */
@@ -89,9 +91,10 @@ export class ActorSystem implements AsyncDisposable {
     return this.#settings.facts;
   }
 
-  /** Every node of the fleet that is there now, this one first. Empty in a process that is alone. */
+  /** Every node of the fleet that is there now, this one first; not the processes of single actors. Empty in a process that is alone. */
   nodes(): readonly NodeRecord[] {
-    return this.#settings.membership?.nodes() ?? [];
+    const nodes = this.#settings.membership?.nodes() ?? [];
+    return nodes.filter(({ node, parent }) => parent === undefined || node === this.node);
   }
 
   // Actors ------------------------------------------------------------------------------------------------------------------
@@ -107,7 +110,8 @@ export class ActorSystem implements AsyncDisposable {
   /**
    * Makes an actor and resolves to its handle once it has started.
    * Throws InvalidOption, NotSendable (an argument), NameTaken, Unplaceable, UnknownActorType (on another node), ActorStartFailed, Closed;
-   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped.
+   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped; with a process of its own also ActorModuleInvalid,
+   * ProcessFailed, ProcessLimit, ProcessNeedsFleet.
    */
   spawn<Class extends ActorClass>(
     type: ActorType<Class>,
@@ -126,7 +130,12 @@ export class ActorSystem implements AsyncDisposable {
     type?: ActorType<Class>,
     namespace = "default",
   ): Promise<HandleOf<InstanceType<Class>>> {
-    if (type !== undefined) this.#parts.types.register(type);
+    plainName("name", name);
+    plainName("namespace", namespace);
+    if (type !== undefined) {
+      checkType(type);
+      this.#parts.types.register(type);
+    }
     const data = { name, namespace };
     const located = await this.#parts.directory.locate(nameKey(namespace, name));
     if (located.kind === "at") return this.#parts.handleOf(located.address) as HandleOf<InstanceType<Class>>;
@@ -143,7 +152,10 @@ export class ActorSystem implements AsyncDisposable {
     type: ActorType<Class>,
     options: PoolArgs<Class>,
   ): Promise<Pool<InstanceType<Class>>> {
+    if (typeof options !== "object" || options === null) refuse("options", "an object with a size", options);
     const { size: _, strategy: __, ...own } = options as PoolOptions;
+    if (own.args !== undefined && !Array.isArray(own.args))
+      refuse("args", "an array of constructor arguments", own.args);
     // Replacements are made much later: what the caller does to its own arguments meanwhile must not show.
     const args = own.copy === false ? (own.args ?? []) : copyArgs([...(own.args ?? [])]);
     const environment = {
@@ -157,17 +169,20 @@ export class ActorSystem implements AsyncDisposable {
   }
 
   /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */
-  stop(handle: AnyHandle, options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    return this.#parts.stop(handle[ADDRESS], milliseconds("timeoutMs", options.timeoutMs ?? STOP_TIMEOUT_MS));
+  async stop(handle: AnyHandle, options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    checkKnown(options, STOP_OPTIONS);
+    return this.#parts.stop(handleAddress(handle), milliseconds("timeoutMs", options.timeoutMs ?? STOP_TIMEOUT_MS));
   }
 
   /** Ends an actor now: its calls fail, nothing is waited for, no onStop runs. */
-  kill(handle: AnyHandle): Promise<void> {
-    return this.#parts.kill(handle[ADDRESS]);
+  async kill(handle: AnyHandle): Promise<void> {
+    return this.#parts.kill(handleAddress(handle));
   }
 
   /** Calls `onEnd` once when the actor ends, at once when it already has. Answers how to take that back. */
   watch(handle: AnyHandle, onEnd: (end: ActorEnd) => void): () => void {
+    const address = handleAddress(handle);
+    if (typeof onEnd !== "function") refuse("onEnd", "a function", onEnd);
     // Bound to here: whoever ends the actor, the callback does not run on behalf of that one's message.
     const tell = AsyncResource.bind((end: ActorEnd) => {
       try {
@@ -177,7 +192,7 @@ export class ActorSystem implements AsyncDisposable {
         this.#parts.host.log("error", "a watcher threw", { error: String(error) });
       }
     });
-    return this.#parts.watch(handle[ADDRESS], tell);
+    return this.#parts.watch(address, tell);
   }
 
   // Tasks -------------------------------------------------------------------------------------------------------------------
@@ -193,11 +208,12 @@ export class ActorSystem implements AsyncDisposable {
     options?: SubmitOptions,
   ): Promise<string> {
     const { tasks } = this.#parts;
-    if (!(ADDRESS in target)) {
-      await this.#parts.provide(target);
-      return tasks.submit({ type: target.type }, method, args, options);
+    const address = addressIn(target);
+    if (address === undefined) {
+      checkType(target as ActorType);
+      await this.#parts.provide(target as ActorType);
+      return tasks.submit({ type: (target as ActorType).type }, method, args, options);
     }
-    const address = target[ADDRESS];
     return tasks.submit({ type: address.type, address }, method, args, options);
   }
 

@@ -14,6 +14,7 @@ import type { ValueCodec } from "./codec.ts";
 import type { Counts } from "./counts.ts";
 import { runtimeError } from "./errors.ts";
 import type { EventLog, LoggedEvent } from "./event-log.ts";
+import { checkKnown, checkSignal } from "./options.ts";
 import { checkSize, checkWhole, closedError } from "./port-errors.ts";
 import { filterOf, subjectOf, topicOf } from "./topic-name.ts";
 
@@ -60,6 +61,9 @@ export interface TopicsOptions {
   readonly counts: Counts;
 }
 
+const PUBLISH_OPTIONS: ReadonlySet<string> = new Set<keyof PublishOptions>(["key"]);
+const SUBSCRIBE_OPTIONS: ReadonlySet<string> = new Set<keyof SubscribeOptions>(["from", "signal"]);
+
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 
 export class Topics {
@@ -74,6 +78,7 @@ export class Topics {
   /** Appends an event to a topic. Throws InvalidOption (topic, key), NotSendable, ValueTooLarge, Closed. */
   async publish(topic: string, event: unknown, options: PublishOptions = {}): Promise<Published> {
     if (this.#closed) throw closedError("system");
+    checkKnown(options, PUBLISH_OPTIONS);
     const { log, codec, counts } = this.#options;
     const subject = subjectOf(topic);
     const id = idOf(subject, options.key);
@@ -89,6 +94,8 @@ export class Topics {
   /** Events of the topics that `pattern` names. Throws InvalidOption; iterating rejects with ReaderLagged, Unavailable. */
   subscribe<Event>(pattern: string, options: SubscribeOptions = {}): Subscription<Event> {
     if (this.#closed) throw closedError("system");
+    checkKnown(options, SUBSCRIBE_OPTIONS);
+    checkSignal(options.signal);
     const filter = filterOf(pattern);
     const from = options.from ?? "new";
     if (typeof from !== "string") checkWhole("from", from, 1);

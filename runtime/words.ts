@@ -223,6 +223,8 @@ function withExtras(value: unknown): Known | undefined {
 /** Rare kinds are checked for what routes them; their handlers look at the rest. */
 function isOther(value: unknown): value is Envelope {
   if (typeof value !== "object" || value === null) return false;
-  const { kind } = value as { kind?: unknown };
+  const { kind, id } = value as { kind?: unknown; id?: unknown };
+  // Tables of what is under way (id-table.ts) know no other numbers.
+  if (!isId(id)) return false;
   return typeof kind === "string" && kind !== "call" && kind !== "cast" && kind !== "reply" && kind !== "chunk";
 }

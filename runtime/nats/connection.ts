@@ -38,6 +38,9 @@ export interface NatsServerFacts {
 export const SERVER_MIN = "2.14.3";
 export const API_LEVEL_MIN = 4;
 
+/** The largest values and frames, and room for headers. */
+export const PAYLOAD_MIN_BYTES = 640 * 1024;
+
 const DIAL_MS = 3_000;
 const CONNECT_MAX_MS = 5_000;
 const ATTEMPT_MS = 2_000;
@@ -47,7 +50,7 @@ const PAUSE_MS = 50;
 const CLOSE_MS = 1_000;
 const EMPTY = new Uint8Array(0);
 
-/** Connects and checks the server. Throws ServerUnreachable, ServerNotNats, ServerRefused, ServerTooOld, ServerWithoutJetStream, InvalidOption. */
+/** Connects and checks the server. Throws ServerUnreachable, ServerNotNats, ServerRefused, ServerTooOld, ServerPayloadSmall, ServerWithoutJetStream, InvalidOption. */
 export async function connectNats(options: NatsOptions): Promise<Connection> {
   const clock = options.clock ?? systemClock;
   const addresses = parseServers(options.servers);
@@ -60,6 +63,7 @@ export async function connectNats(options: NatsOptions): Promise<Connection> {
   const connection = new Connection(nc, inbox, clock);
   try {
     checkVersion(shown, nc.info?.version ?? "0.0.0");
+    checkPayload(shown, nc.info?.max_payload ?? 0);
     connection.server = await inspect(connection, shown, nc.info as ServerInfo);
   } catch (error) {
     await connection.close();
@@ -102,6 +106,12 @@ function checkVersion(shown: string, version: string): void {
   const at = wanted.findIndex((part, index) => part !== found[index]);
   if (at < 0 || (found[at] ?? 0) > (wanted[at] ?? 0)) return;
   throw tooOld(`the server at ${shown} is nats-server ${version}; ${SERVER_MIN} or newer is needed`, { version });
+}
+
+function checkPayload(shown: string, maxBytes: number): void {
+  if (maxBytes >= PAYLOAD_MIN_BYTES) return;
+  const message = `the server at ${shown} takes messages of up to ${maxBytes} bytes; ${PAYLOAD_MIN_BYTES} are needed: set max_payload in its config`;
+  throw natsError("ServerPayloadSmall", message, { data: { maxBytes, minBytes: PAYLOAD_MIN_BYTES } });
 }
 
 const tooOld = (problem: string, data: object): FlotillaError =>

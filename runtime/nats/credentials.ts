@@ -66,8 +66,22 @@ const refused = (got: string) =>
 /** What nats.js asks for credentials; undefined when there are none. */
 export function authenticatorOf(credentials: Credentials): Authenticator | undefined {
   const { user, pass, token, creds, nkeySeed } = credentials;
-  if (creds !== undefined) return credsAuthenticator(new TextEncoder().encode(creds));
-  if (nkeySeed !== undefined) return nkeyAuthenticator(new TextEncoder().encode(nkeySeed));
+  const encode = (text: string) => new TextEncoder().encode(text);
+  if (creds !== undefined)
+    return checked("creds", "the content of a credentials file", credsAuthenticator(encode(creds)));
+  if (nkeySeed !== undefined) return checked("nkeySeed", "the seed of an nkey", nkeyAuthenticator(encode(nkeySeed)));
   if (token !== undefined) return tokenAuthenticator(token);
   return user === undefined ? undefined : usernamePasswordAuthenticator(user, pass);
+}
+
+/** Tries it once now: inside the client, where it would throw otherwise, nobody hears it. Throws InvalidOption. */
+function checked(option: string, expected: string, authenticator: Authenticator): Authenticator {
+  try {
+    authenticator("nonce");
+    return authenticator;
+  } catch {
+    throw runtimeError("InvalidOption", `option ${option}: expected ${expected}, got something else`, {
+      data: { option, expected },
+    });
+  }
 }

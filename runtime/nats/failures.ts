@@ -16,6 +16,7 @@ const NATS_ERRORS = {
     retryable: false,
     remedy: "Run nats-server 2.14.3 or newer: go install github.com/nats-io/nats-server/v2@v2.15.2",
   },
+  ServerPayloadSmall: { retryable: false, remedy: "Set max_payload: 1MB, the server's default, in its config." },
   ServerWithoutJetStream: {
     retryable: false,
     remedy: "Start the server with JetStream (a jetstream block in its config, or -js), and allow it for this account.",

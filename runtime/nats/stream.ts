@@ -144,7 +144,8 @@ export class NatsStream {
       found = [];
       return (reply: Msg): boolean => {
         if (reply.headers?.code) return true;
-        found.push(this.#told(reply));
+        const message = this.#told(reply);
+        if (message !== undefined) found.push(message);
         return false;
       };
     };
@@ -178,7 +179,9 @@ export class NatsStream {
     const { nc } = this.connection;
     const subscription = nc.subscribe(this.names.tailPrefix + filter, {
       callback: (error, told) => {
-        if (error === null) heard(this.#told(told));
+        // Anybody may say anything there, and a callback that throws would end all reading on the connection.
+        const message = error === null ? this.#told(told) : undefined;
+        if (message !== undefined) heard(message);
       },
     });
     return () => {
@@ -225,18 +228,26 @@ export class NatsStream {
 
   #direct(what: string, reply: Msg): StoredMessage | undefined {
     const code = reply.headers?.code ?? 0;
-    if (code === 0) return this.#told(reply);
+    if (code === 0) {
+      const message = this.#told(reply);
+      if (message === undefined) throw unavailable(`${what}: what came is no message of ${this.names.stream}`);
+      return message;
+    }
     if (code === NOT_FOUND) return undefined;
     throw fromApi(what, { code, description: reply.headers?.description ?? "" });
   }
 
-  /** A message with its place in headers: how direct reads and tails give it. */
-  #told(message: Msg): StoredMessage {
+  /** A message with its place in headers: how direct reads and tails give it. Undefined for what is none. */
+  #told(message: Msg): StoredMessage | undefined {
     const { headers } = message;
-    if (headers === undefined) throw unavailable(`a message of ${this.names.stream} came without its headers`);
+    const { stream, subjectPrefix } = this.names;
+    const subject = headers?.get("Nats-Subject") ?? "";
+    const sequence = Number(headers?.get("Nats-Sequence"));
+    const isOurs = headers?.get("Nats-Stream") === stream && subject.startsWith(subjectPrefix);
+    if (headers === undefined || !isOurs || !Number.isSafeInteger(sequence) || sequence < 1) return undefined;
     return {
-      key: headers.get("Nats-Subject").slice(this.names.subjectPrefix.length),
-      sequence: Number(headers.get("Nats-Sequence")),
+      key: subject.slice(subjectPrefix.length),
+      sequence,
       atMs: Date.parse(headers.get("Nats-Time-Stamp")),
       data: message.data.slice(),
       isGone: headers.has("KV-Operation") || headers.has("Nats-Marker-Reason"),

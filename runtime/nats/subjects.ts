@@ -34,8 +34,9 @@ const PREFIX = /^[A-Za-z0-9_-]{1,32}$/;
 /** Throws InvalidOption. */
 export function fleetNames(prefix: string = FLEET_PREFIX): FleetNames {
   if (!PREFIX.test(prefix)) {
-    throw runtimeError("InvalidOption", `option prefix: expected 1 to 32 letters, digits, _ and -, got "${prefix}"`, {
-      data: { option: "prefix" },
+    const expected = "1 to 32 letters, digits, _ and -";
+    throw runtimeError("InvalidOption", `option prefix: expected ${expected}, got "${prefix}"`, {
+      data: { option: "prefix", expected },
     });
   }
   const log = (name: string): StreamNames => ({

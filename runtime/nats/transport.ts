@@ -18,6 +18,8 @@ const FRAME_MAX_BYTES = 512 * 1024;
 const KNOWN_MAX = 4_096;
 
 const NO_RESPONDERS = 503;
+const NODE = /^[A-Za-z0-9_-]{1,64}$/;
+const NOBODY = "";
 
 export class NatsTransport implements Transport {
   readonly frameMaxBytes = FRAME_MAX_BYTES;
@@ -63,9 +65,16 @@ export class NatsTransport implements Transport {
 
   send(to: string, frame: Uint8Array, receipt = "-"): boolean {
     if (this.#closed || !this.#connection.isConnected) return false;
-    const subject = remember(this.#subjects, to, () => this.#names.frames(to, this.#node));
-    this.#connection.nc.publish(subject, frame, { reply: this.#names.losses(this.#node, to, receipt) });
-    return true;
+    // A name that came with a handle may be anything: one that would be another subject is nobody's.
+    const subject = remember(this.#subjects, to, () => (NODE.test(to) ? this.#names.frames(to, this.#node) : NOBODY));
+    if (subject === NOBODY) return false;
+    try {
+      this.#connection.nc.publish(subject, frame, { reply: this.#names.losses(this.#node, to, receipt) });
+      return true;
+    } catch {
+      // The client closes, or the server's limit has sunk below our frames: either way it has not left.
+      return false;
+    }
   }
 
   async close(): Promise<void> {

@@ -8,6 +8,7 @@ import { hash } from "node:crypto";
 import type { Address } from "../address.ts";
 import type { Backoff } from "../cell/supervisor.ts";
 import { runtimeError } from "../errors.ts";
+import { checkKnown } from "../options.ts";
 import type { Lane } from "../queue.ts";
 import type { Random } from "../random.ts";
 
@@ -138,13 +139,25 @@ export interface SubmitSettings extends Pick<TaskItem, "retries" | "backoff" | "
   readonly deadlineMs: number | undefined;
 }
 
-const OPTIONS: readonly string[] = ["id", "retries", "backoff", "priority", "deadlineMs", "timeoutMs"];
+const OPTIONS: ReadonlySet<string> = new Set<keyof SubmitOptions>([
+  "id",
+  "retries",
+  "backoff",
+  "priority",
+  "deadlineMs",
+  "timeoutMs",
+]);
 
 /** The settings of one submission at `nowMs`. Throws InvalidOption. */
 export function submitSettings(options: SubmitOptions, nowMs: number): SubmitSettings {
-  for (const option of Object.keys(options))
-    check(OPTIONS.includes(option), option, `one of ${OPTIONS.join(", ")}`, "an unknown name");
+  checkKnown(options, OPTIONS);
   const { id, retries = 3, priority = "interactive", deadlineMs, timeoutMs } = options;
+  check(
+    options.backoff === undefined || (typeof options.backoff === "object" && options.backoff !== null),
+    "backoff",
+    "{ firstMs, factor, maxMs }",
+    options.backoff,
+  );
   const backoff = { ...DEFAULT_BACKOFF, ...options.backoff };
   if (id !== undefined) checkTaskId(id);
   check(

@@ -8,6 +8,7 @@
 // TS3  The same id is the same task: submitted again it does not run again, and with another content it is refused.
 
 import { isFlotillaError, runtimeError } from "../errors.ts";
+import { checkKnown, checkSignal, refuse } from "../options.ts";
 import { checkWhole, closedError } from "../port-errors.ts";
 import { queueId, TaskDeadLetters } from "./dead-letters.ts";
 import type { TaskEnvironment } from "./environment.ts";
@@ -38,6 +39,9 @@ export interface WaitOptions extends ResultOptions {
   /** Tasks to wait for. Default: all. */
   readonly count?: number;
 }
+
+const RESULT_OPTIONS: ReadonlySet<string> = new Set<keyof ResultOptions>(["timeoutMs", "signal"]);
+const WAIT_OPTIONS: ReadonlySet<string> = new Set<keyof WaitOptions>(["timeoutMs", "signal", "count"]);
 
 /** Ids in the order given. */
 export interface WaitedTasks {
@@ -94,6 +98,7 @@ export class Tasks {
   ): Promise<string> {
     this.#checkOpen();
     checkMethod(method);
+    if (!Array.isArray(args)) refuse("args", "an array of the method's arguments", args);
     const settings = submitSettings(options, this.#env.clock.now());
     const id = settings.id ?? this.#env.random.id();
     const bytes = this.#env.encode(args, "args");
@@ -148,6 +153,8 @@ export class Tasks {
    * once, TaskDataLost; and DeadlineExceeded or Cancelled when only the wait was given up.
    */
   async result(id: string, options: ResultOptions = {}): Promise<unknown> {
+    checkKnown(options, RESULT_OPTIONS);
+    checkSignal(options.signal);
     const outcome = await this.#within(options, (signal) => this.#outcomeOf(id, signal));
     if (outcome.kind !== "value") throw errorOfOutcome(outcome);
     const bytes = await this.#outcomes.unpack(outcome.value);
@@ -161,6 +168,9 @@ export class Tasks {
 
   /** Waits until `count` of the tasks have an outcome, or `timeoutMs` have passed. Rejects with TaskUnknown, Cancelled (the signal), InvalidOption. */
   async wait(ids: readonly string[], options: WaitOptions = {}): Promise<WaitedTasks> {
+    checkKnown(options, WAIT_OPTIONS);
+    checkSignal(options.signal);
+    if (!Array.isArray(ids)) refuse("ids", "an array of task ids", ids);
     const { count = ids.length } = options;
     checkWhole("count", count, 0, ids.length);
     this.#checkOpen();

@@ -124,7 +124,7 @@ test("a snapshot is JSON and does not change afterwards (CN2)", async () => {
 test("codes that others make up are counted together beyond a hundred", () => {
   const counts = new Counts();
   for (let at = 0; at < 150; at++) counts.calls.fail(`Code${at}`);
-  const { failures, calls } = counts.snapshot({ actors: 0, waiting: 0, deadLetters: 0 });
+  const { failures, calls } = counts.snapshot({ actors: 0, waiting: 0, deadLetters: 0, peers: 0, underWay: 0 });
   expect(Object.keys(failures)).toHaveLength(101);
   expect(failures.other).toBe(50);
   expect(calls.failed).toBe(150);

@@ -110,7 +110,7 @@ describe("what is refused", () => {
     await using nodes = taskNodes();
     const error = await caught(nodes.open("driver").tasks.submit(TYPE, "go", [], options));
     expect(error).toMatchObject({ code: "InvalidOption", data: { option } });
-    expect(error.message).toMatch(/expected .+, got /);
+    expect(error.message).toMatch(/expected .+/);
   });
 
   it("a method that has no name", async () => {

@@ -1,0 +1,25 @@
+// A spawn request as it comes from another node: checked before anything is made of it.
+// It is not how one is made (spawner.ts).
+
+import type { SpawnOptions } from "./actor.ts";
+import type { SpawnRequest } from "./host.ts";
+import { refuse, spawnSettings } from "./options.ts";
+
+const TEXTS = ["version", "owner", "code"] as const;
+
+/** Throws InvalidOption for what no spawner of ours would send. */
+export function checkedRequest(value: unknown): SpawnRequest {
+  const request = (value ?? {}) as SpawnRequest;
+  const { type, args, settings, name, namespace, getIfExists, detached, takeover, parent } = request;
+  if (typeof type !== "string") refuse("type", "the name of an actor type", type);
+  if (!Array.isArray(args)) refuse("args", "an array of constructor arguments", args);
+  if (typeof settings !== "object" || settings === null) refuse("settings", "how the actor lives", settings);
+  for (const option of TEXTS)
+    if (request[option] !== undefined && typeof request[option] !== "string") refuse(option, "text", request[option]);
+  if (takeover !== undefined && (typeof takeover?.key !== "string" || !Number.isSafeInteger(takeover.revision)))
+    refuse("takeover", "a key and its revision", takeover);
+  if (parent !== undefined && typeof parent?.node !== "string") refuse("parent", "an address", parent);
+  const given = { ...settings, name, namespace, getIfExists, detached };
+  const options = Object.fromEntries(Object.entries(given).filter(([, part]) => part !== undefined)) as SpawnOptions;
+  return { ...request, settings: spawnSettings(options) };
+}
