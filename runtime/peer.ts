@@ -170,8 +170,13 @@ export class Peer implements Receiver, ReplyChannel {
 
   /** Why nobody takes what came for `to`. Whoever sent it then looks for the actor where it lives now (RT1). */
   #gone(to: Address): WireError {
+    return this.left(to) ?? goneFailure(formatAddress(to));
+  }
+
+  /** Tells the peer when an actor that is not here any more lives elsewhere, and answers what to say; undefined when it is no more. */
+  left(to: Address): WireError | undefined {
     const key = this.#own.host.holdings.entryLeft(to);
-    if (key === undefined) return goneFailure(formatAddress(to));
+    if (key === undefined) return undefined;
     this.post({ kind: "moved", id: 0, actor: to.id, key });
     return movedFailure(formatAddress(to));
   }

@@ -367,6 +367,8 @@ export class Peers implements PeerNode {
   async #takeStop(peer: Peer, id: number, to: Address, how: "stop" | "kill", timeoutMs: number): Promise<void> {
     const reply = peer.question(id, Number.POSITIVE_INFINITY);
     try {
+      const left = this.host.find(to) === undefined ? peer.left(to) : undefined;
+      if (left !== undefined) return reply.fail(left);
       if (how === "kill") this.host.kill(to);
       else await this.host.stop(to, timeoutMs);
       reply.value(undefined);
