@@ -170,7 +170,9 @@ export class Peer implements Receiver, ReplyChannel {
 
   /** Why nobody takes what came for `to`. Whoever sent it then looks for the actor where it lives now (RT1). */
   #gone(to: Address): WireError {
-    return this.left(to) ?? goneFailure(formatAddress(to));
+    const label = formatAddress(to);
+    if (this.#own.host.isBeingMade(to)) return failure("Unavailable", `${label} is being made`, { address: label });
+    return this.left(to) ?? goneFailure(label);
   }
 
   /** Tells the peer when an actor that is not here any more lives elsewhere, and answers what to say; undefined when it is no more. */

@@ -198,7 +198,9 @@ describe.skipIf(missing !== undefined)(
           "the name is held again",
           async () => (await end(keeper.with({ timeoutMs: 500 }).where())) === "value",
         ),
-      );
+      ).catch((error: unknown) => {
+        throw new Error(story(pausedMs, a.log, b.log, driver.lines), { cause: error });
+      });
       const again = await keeper.save(2);
       expect(again.fence).toBeGreaterThan(fence);
       await sees(driver, a, b);
