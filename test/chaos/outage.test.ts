@@ -7,7 +7,7 @@ import { natsMissing } from "../support/nats-server.ts";
 import { pauseProcess } from "../support/paused-process.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { Boss, Keeper, Scribe } from "./actors.ts";
-import { type Ended, Load, topicLoad } from "./load.ts";
+import { type Ended, Load, topicLoad, untilDone } from "./load.ts";
 import { ACTORS } from "./places.ts";
 
 const missing = natsMissing();
@@ -21,7 +21,7 @@ const TASK_MS = 300;
 async function open() {
   const fleet = await openProcesses(ACTORS);
   const [a, b] = await fleet.start("a", "b");
-  const driver = await fleet.script({ name: "driver", callTimeoutMs: CALL_MS });
+  const driver = await fleet.script({ name: "driver", callTimeoutMs: CALL_MS, actors: [Scribe] });
   await sees(driver, a, b);
   return { fleet, a, b, driver };
 }
@@ -61,7 +61,11 @@ describe.skipIf(missing !== undefined)(
     test("at once: calls, streams, spawns, tasks and topics end or go on, once each, and nobody is declared dead", async () => {
       const { fleet, a, b, driver } = await open();
       await using _ = fleet;
-      const scribe = await driver.spawn(Scribe, { node: a.node, concurrency: 64 });
+      // It belongs to its own node: also where a busy machine loses a lease, only its node's death ends it.
+      const boss = await driver.spawn(Boss, { node: a.node });
+      const scribe = await boss.ownScribe();
+      const deaths: ActorEnd[] = [];
+      driver.watch(scribe, (death) => deaths.push(death));
       const load = new Load(driver.clock, 64, (id) =>
         scribe.with({ timeoutMs: CALL_MS }).note(fleet.file("calls"), id),
       );
@@ -112,13 +116,13 @@ describe.skipIf(missing !== undefined)(
       expect(Object.keys(codes(calls)).filter((code) => !["value", "Unavailable", "Unknown"].includes(code))).toEqual(
         [],
       );
-      expect(ends.filter((code) => !["value", "Unavailable", "Unknown"].includes(code))).toEqual([]);
+      expect(ends.filter((code) => !["value", "Unavailable", "Unknown", "LeaseLost"].includes(code))).toEqual([]);
       expect(["StreamBroken", "Unknown", "Unavailable"]).toContain(await stream.end);
       expect(topic.seen).toEqual(topic.published);
       expect(Math.max(recoveryMs, brokenMs, returnedMs)).toBeLessThan(RECOVERY_MS + BUSY_MS);
       expect(Math.max(...calls.map(({ ms }) => ms))).toBeLessThan(CALL_MS + BUSY_MS);
       await sees(driver, a, b);
-      expect([...a.log, ...b.log, ...driver.lines].filter(({ message }) => message.includes("lease"))).toEqual([]);
+      expect(deaths).toEqual([]);
       expect(await scribe.where()).toBe(a.node);
     });
 
@@ -161,7 +165,7 @@ describe.skipIf(missing !== undefined)(
       // Nobody has called it since: its handle still says where it was.
       await waitUntil("it is stopped", async () => (await end(driver.stop(idle))) === "value");
       expect(await end(driver.get("idle"))).toBe("NoSuchActor");
-      const again = await keeper.save(8);
+      const again = await untilDone("it saves", () => keeper.save(8));
       expect(again.fence).toBeGreaterThan(saved.fence);
       const [reminded = ""] = fleet.lines("reminded");
       console.log("long outage:", {
@@ -201,7 +205,7 @@ describe.skipIf(missing !== undefined)(
       ).catch((error: unknown) => {
         throw new Error(story(pausedMs, a.log, b.log, driver.lines), { cause: error });
       });
-      const again = await keeper.save(2);
+      const again = await untilDone("it saves", () => keeper.save(2));
       expect(again.fence).toBeGreaterThan(fence);
       await sees(driver, a, b);
       console.log("server paused:", { backMs });
