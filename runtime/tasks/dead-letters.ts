@@ -5,10 +5,11 @@
 // DT2  A replay: takes the failure back in the results log, puts the task into the queue again under its id and that event's sequence,
 //      and deletes the entry. Each step may be done twice, so one that was broken off is finished by the next; whoever deletes has won.
 
+import { unreadable } from "../directory.ts";
 import type { TaskEnvironment } from "./environment.ts";
 import { taskError } from "./errors.ts";
 import { kindOf, type Outcomes, tokenOf } from "./outcomes.ts";
-import { checkTaskId, type TaskFailure, type TaskItem } from "./task.ts";
+import { checkTaskId, readItem, type TaskFailure, type TaskItem } from "./task.ts";
 
 /** A task that failed for good. */
 export interface TaskDeadLetter {
@@ -52,19 +53,25 @@ export class TaskDeadLetters {
     const found: TaskDeadLetter[] = [];
     for await (const change of this.#env.store.watch("dead.*")) {
       if (change.kind === "ready") break;
-      if (change.kind === "put") found.push(shown(this.#read(change.entry.value)));
+      if (change.kind !== "put") continue;
+      const kept = this.#read(change.entry.value);
+      if (kept !== undefined) found.push(shown(kept));
+      else
+        this.#env.log("error", "an entry among the dead tasks is none of ours and is passed over", {
+          key: change.entry.key,
+        });
     }
     return found.sort((a, b) => a.failedAtMs - b.failedAtMs);
   }
 
-  /** Throws TaskNotDead. */
+  /** Throws TaskNotDead, EntryUnreadable. */
   async show(id: string): Promise<TaskDeadLetter> {
     return shown((await this.#kept(id)).kept);
   }
 
   /**
    * Puts the task into the queue again, under its id, with all its attempts before it. Of any number of replays of one failure one resolves.
-   * Throws TaskNotDead.
+   * Throws TaskNotDead, EntryUnreadable.
    */
   async replay(id: string): Promise<void> {
     const { kept, revision } = await this.#kept(id);
@@ -100,11 +107,20 @@ export class TaskDeadLetters {
     checkTaskId(id);
     const entry = await this.#env.store.get(keyOf(id));
     if (entry === undefined) throw notDead(id, "is no dead letter");
-    return { kept: this.#read(entry.value), revision: entry.revision };
+    const kept = this.#read(entry.value);
+    if (kept === undefined) throw unreadable(entry.key);
+    return { kept, revision: entry.revision };
   }
 
-  #read(value: Uint8Array): Kept {
-    return this.#env.decode(value) as Kept;
+  /** Undefined for what is no dead task of ours. */
+  #read(value: Uint8Array): Kept | undefined {
+    try {
+      const kept = this.#env.decode(value) as Kept;
+      const isKept = Number.isSafeInteger(kept.sequence) && Array.isArray(kept.history);
+      return isKept && readItem(() => kept.item) !== undefined ? kept : undefined;
+    } catch {
+      return undefined;
+    }
   }
 }
 
