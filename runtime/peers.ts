@@ -6,7 +6,7 @@
 
 import type { Address } from "./address.ts";
 import type { Blobs } from "./blobs.ts";
-import type { Cancellable, ReplySink } from "./cell/message.ts";
+import { type Cancellable, NEVER, type ReplySink } from "./cell/message.ts";
 import type { Timer } from "./clock.ts";
 import { type Codec, type Frame, fromWire, type ReviveHandle, toWire } from "./codec.ts";
 import type { Counts } from "./counts.ts";
@@ -313,11 +313,17 @@ export class Peers implements PeerNode {
       case "credit":
         return peer.takeCredit(envelope.id, envelope.count);
       case "spawn":
-        return void this.#takeSpawn(peer, envelope);
+        return void this.#reply(peer, envelope.id, envelope.deadlineMs, `spawn of ${envelope.type}`, () =>
+          this.#requested(envelope.options),
+        );
       case "load":
-        return void this.#takeLoad(peer, envelope.id, envelope.request, envelope.deadlineMs);
+        return void this.#reply(peer, envelope.id, envelope.deadlineMs, "loading a type", () =>
+          this.#load(checkedType(envelope.request)),
+        );
       case "stop":
-        return void this.#takeStop(peer, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
+        return void this.#reply(peer, envelope.id, NEVER, envelope.how, () =>
+          envelope.how === "kill" ? this.host.kill(envelope.to) : this.host.stop(envelope.to, envelope.timeoutMs),
+        );
       case "watch":
         return this.#watches.take(peer, envelope.id, envelope.to);
       case "unwatch":
@@ -343,36 +349,20 @@ export class Peers implements PeerNode {
     }
   }
 
-  async #takeSpawn(peer: Peer, { id, type, options, deadlineMs }: SpawnEnvelope): Promise<void> {
+  /** Answers a question that is no call with what `act` comes to; not at all once nobody waits any more. */
+  async #reply(peer: Peer, id: number, deadlineMs: number, what: string, act: () => unknown): Promise<void> {
     if (deadlineMs <= this.host.clock.now()) return;
     const reply = peer.question(id, deadlineMs);
     try {
-      const request = checkedRequest(options);
-      const args = fromWire(request.args, this.revive) as unknown[];
-      reply.value(await this.#spawn({ ...request, args }));
+      reply.value(await act());
     } catch (error) {
-      reply.fail(failureOf(error, `spawn of ${type}`));
+      reply.fail(failureOf(error, what));
     }
   }
 
-  async #takeLoad(peer: Peer, id: number, request: TypeRequest, deadlineMs: number): Promise<void> {
-    const reply = peer.question(id, deadlineMs);
-    try {
-      reply.value(await this.#load(checkedType(request)));
-    } catch (error) {
-      reply.fail(failureOf(error, "loading a type"));
-    }
-  }
-
-  async #takeStop(peer: Peer, id: number, to: Address, how: "stop" | "kill", timeoutMs: number): Promise<void> {
-    const reply = peer.question(id, Number.POSITIVE_INFINITY);
-    try {
-      if (how === "kill") this.host.kill(to);
-      else await this.host.stop(to, timeoutMs);
-      reply.value(undefined);
-    } catch (error) {
-      reply.fail(failureOf(error, how));
-    }
+  #requested(options: SpawnEnvelope["options"]): Address | Promise<Address> {
+    const request = checkedRequest(options);
+    return this.#spawn({ ...request, args: fromWire(request.args, this.revive) as unknown[] });
   }
 
   // Ends --------------------------------------------------------------------------------------------------------------------
