@@ -113,6 +113,11 @@ export class Host implements CellHost {
     return this.#cells.get(address.id);
   }
 
+  /** Whether an actor at this address is about to be made: others may know of it before this node knows that it has the name. */
+  isBeingMade(address: Address): boolean {
+    return this.#claiming.has(address.id);
+  }
+
   /** Whether the entry of an actor at this address is in good hands: it lives, is being made, or is being released. */
   isHere(address: Address): boolean {
     return this.#cells.has(address.id) || this.#claiming.has(address.id) || this.holdings.isReleasing(address);

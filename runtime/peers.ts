@@ -12,7 +12,7 @@ import { type Codec, type Frame, fromWire, type ReviveHandle, toWire } from "./c
 import type { Counts } from "./counts.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
-import { failure, failureOf } from "./failure.ts";
+import { errorOf, failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
 import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import { type Receipt, readReceipt } from "./outbox.ts";
@@ -321,9 +321,7 @@ export class Peers implements PeerNode {
           this.#load(checkedType(envelope.request)),
         );
       case "stop":
-        return void this.#reply(peer, envelope.id, NEVER, envelope.how, () =>
-          envelope.how === "kill" ? this.host.kill(envelope.to) : this.host.stop(envelope.to, envelope.timeoutMs),
-        );
+        return void this.#reply(peer, envelope.id, NEVER, envelope.how, () => this.#ended(peer, envelope));
       case "watch":
         return this.#watches.take(peer, envelope.id, envelope.to);
       case "unwatch":
@@ -363,6 +361,12 @@ export class Peers implements PeerNode {
   #requested(options: SpawnEnvelope["options"]): Address | Promise<Address> {
     const request = checkedRequest(options);
     return this.#spawn({ ...request, args: fromWire(request.args, this.revive) as unknown[] });
+  }
+
+  #ended(peer: Peer, { to, how, timeoutMs }: Extract<Envelope, { kind: "stop" }>): void | Promise<void> {
+    const left = this.host.find(to) === undefined ? peer.left(to) : undefined;
+    if (left !== undefined) throw errorOf(left);
+    return how === "kill" ? this.host.kill(to) : this.host.stop(to, timeoutMs);
   }
 
   // Ends --------------------------------------------------------------------------------------------------------------------
