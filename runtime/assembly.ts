@@ -103,7 +103,9 @@ export class Assembly {
     this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
     this.types = new Types(node, this.#loader);
     const presence = membership && { presence: (peer: string) => membership.presence(peer) };
-    this.directory = new Directory(ports.store, { values, ...presence });
+    const onUnreadable = (key: string) =>
+      this.host.log("error", "an entry among the names is none of ours and is passed over", { key });
+    this.directory = new Directory(ports.store, { values, onUnreadable, ...presence });
     const send = (owner: string, lines: readonly LogLine[]) => this.peers.sendLog(owner, lines);
     this.#forwarder = new LogForwarder({ node, clock, send });
     this.host = this.#newHost(counts, values);

@@ -17,7 +17,7 @@ import type { Host, SpawnRequest } from "./host.ts";
 import type { LogLine } from "./log.ts";
 import { type Receipt, readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode, unknownActor } from "./peer.ts";
-import { checkedRequest } from "./spawn-request.ts";
+import { checkedRequest, checkedType } from "./spawn-request.ts";
 import type { Transport } from "./transport.ts";
 import type { TypeRequest } from "./types.ts";
 import { Watches } from "./watches.ts";
@@ -354,9 +354,9 @@ export class Peers implements PeerNode {
   async #takeLoad(peer: Peer, id: number, request: TypeRequest, deadlineMs: number): Promise<void> {
     const reply = peer.question(id, deadlineMs);
     try {
-      reply.value(await this.#load(request));
+      reply.value(await this.#load(checkedType(request)));
     } catch (error) {
-      reply.fail(failureOf(error, `loading ${request.type}`));
+      reply.fail(failureOf(error, "loading a type"));
     }
   }
 
