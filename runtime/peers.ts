@@ -14,7 +14,7 @@ import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
 import { errorOf, failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
-import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
+import type { LogLine } from "./log.ts";
 import { type Receipt, readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode, unknownActor } from "./peer.ts";
 import { checkedRequest, checkedType } from "./spawn-request.ts";
@@ -32,8 +32,6 @@ export interface PeersOptions {
   /** Blobs that all nodes share, for frames too large to send. */
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
-  /** Takes what this process's actors on other nodes log. */
-  readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
   /** Makes the actor that a node asks for. */
@@ -67,7 +65,6 @@ export class Peers implements PeerNode {
   readonly #watches: Watches;
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
-  readonly #log: LogSink;
   readonly #reconnected: () => void;
   readonly #spawn: PeersOptions["spawn"];
   readonly #load: (request: TypeRequest) => Promise<void>;
@@ -87,7 +84,6 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
-    this.#log = options.log;
     this.#reconnected = options.reconnected;
     this.#spawn = options.spawn;
     this.#load = options.load;
@@ -329,7 +325,7 @@ export class Peers implements PeerNode {
       case "signal":
         return this.#watches.hear(peer, envelope.id, envelope.end, isTagged);
       case "log":
-        if (receiveLogLines(peer.node, envelope.lines, this.#log) === 0) return;
+        if (this.host.hear(peer.node, envelope.lines) === 0) return;
         throw new TypeError("what should be log lines is none");
       case "reconnected":
         peer.reconnected();
