@@ -12,9 +12,13 @@ import { type AgentResult, roleNames } from "../actors/index.ts";
 import { isFlotillaError, systemClock, systemRandom } from "../runtime/index.ts";
 import { addDeadLetterCommands } from "./dead-letters.ts";
 import { makeDemoRepository } from "./demo.ts";
+import { sentenceOf } from "./errors.ts";
+import { addNodeCommand } from "./node.ts";
+import { addNodesCommand } from "./nodes.ts";
 import { type ModelChoice, type TaskFlags, type TaskOptions, taskOptions, wantsColour } from "./options.ts";
 import { makePaper, type Paper, plain } from "./paper.ts";
 import { progressLine } from "./progress.ts";
+import { addServerCommand } from "./server.ts";
 import { runTask, type TaskPlan } from "./task.ts";
 import { type FinishedTask, taskText } from "./task-text.ts";
 import { taskView } from "./views.ts";
@@ -54,7 +58,7 @@ function cancelled({ err, signal }: Terminal): number {
 
 /** Our own errors are written for users; anything else is a defect and needs its stack. */
 const sentence = (error: unknown): string =>
-  isFlotillaError(error) ? error.message : error instanceof Error ? `defect: ${error.stack}` : String(error);
+  isFlotillaError(error) ? sentenceOf(error) : error instanceof Error ? `defect: ${error.stack}` : String(error);
 
 function makeProgram(terminal: Terminal, done: (status: number) => void): Command {
   const program = new Command("flotilla")
@@ -88,6 +92,9 @@ function makeProgram(terminal: Terminal, done: (status: number) => void): Comman
     .option("--json", "print one JSON object and nothing else")
     .allowExcessArguments(false)
     .action(async ({ json }: { json?: boolean }) => done(await demoCommand(json ?? false, terminal)));
+  addServerCommand(program, terminal, done);
+  addNodeCommand(program, terminal, done);
+  addNodesCommand(program, terminal, done);
   addDeadLetterCommands(program, terminal, done);
   return program;
 }

@@ -7,6 +7,8 @@
 import type { Command } from "commander";
 import { connect, isFlotillaError, type TaskDeadLetter, type TaskDeadLetters } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
+import { addFleetFlags } from "./fleet-flags.ts";
+import { since } from "./fleet-text.ts";
 import { type FleetFlags, fleetOptions, wantsColour } from "./options.ts";
 import { clip, makePaper, type Paper, plain, table } from "./paper.ts";
 
@@ -26,11 +28,7 @@ export function addDeadLetterCommands(program: Command, terminal: Terminal, done
     .command("dead-letters")
     .description("tasks that failed for good: list them, show why, run them again");
   const add = (action: Action, ids: string, description: string) =>
-    group
-      .command(`${action}${ids}`)
-      .description(description)
-      .option("--servers <addresses>", "NATS servers of the fleet, nats://user:password@host:4222 (FLOTILLA_SERVERS)")
-      .option("--prefix <name>", "prefix of the fleet's names on the server (default: flotilla)")
+    addFleetFlags(group.command(`${action}${ids}`).description(description))
       .option("--json", "print JSON and nothing else")
       .allowExcessArguments(false)
       // The command itself comes last, its flags before it.
@@ -68,8 +66,6 @@ interface Place {
   readonly paper: Paper;
 }
 
-const when = (atMs: number): string => new Date(atMs).toISOString().replace("T", " ").slice(0, 19);
-
 async function listCommand({ list, json, terminal, paper }: Place): Promise<number> {
   const letters = await list.list();
   if (json) terminal.out.write(`${JSON.stringify(letters)}\n`);
@@ -81,7 +77,7 @@ function listText(letters: readonly TaskDeadLetter[], { columns, colour }: Paper
   const rows = letters.map(({ id, type, method, failedAtMs, history }) => [
     clip(id, ID_WIDTH),
     clip(`${type}.${method}`, ID_WIDTH),
-    when(failedAtMs),
+    since(failedAtMs),
     String(history.at(-1)?.attempt ?? 0),
     clip(`${history.at(-1)?.code}: ${history.at(-1)?.message}`, columns),
   ]);
@@ -100,15 +96,15 @@ function showText({ id, type, method, submittedAtMs, failedAtMs, history }: Task
   const attempts = history.flatMap(({ attempt, node, atMs, code, message, stack }) => [
     "",
     colour.bold(`Attempt ${attempt}`) +
-      colour.dim(`  ${when(atMs)}  ${node === undefined ? "node unknown" : plain(node)}`),
+      colour.dim(`  ${since(atMs)}  ${node === undefined ? "node unknown" : plain(node)}`),
     `${plain(code)}: ${plain(message)}`,
     ...(stack === undefined ? [] : plain(stack).split("\n").slice(0, STACK_LINES_MAX)).map((line) => colour.dim(line)),
   ]);
   return `${[
     colour.bold(plain(id)),
     `Task       ${plain(type)}.${plain(method)}`,
-    `Submitted  ${when(submittedAtMs)}`,
-    `Dead since ${when(failedAtMs)} (UTC)`,
+    `Submitted  ${since(submittedAtMs)}`,
+    `Dead since ${since(failedAtMs)} (UTC)`,
     ...attempts,
   ].join("\n")}\n`;
 }

@@ -1,9 +1,24 @@
 // The errors of the doors: what a user of the command is told before any agent starts.
 
-import { errorsFrom } from "../runtime/index.ts";
+import { errorsFrom, type FlotillaError } from "../runtime/index.ts";
 
 export const fail = errorsFrom({
   OptionInvalid: { retryable: false, remedy: "Correct the option that the message names." },
   ModelNotChosen: { retryable: false, remedy: "Name a model server and a model, or ask for the mock by name." },
   NoAgentAsked: { retryable: true, remedy: "Mend what the message names: no agent could ask its model even once." },
 });
+
+/** What a user of the command does about errors of the fleet, whose own remedies speak to programmers. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  ServerUnreachable: "Start one there (flotilla server --folder DIR), or correct --servers (FLOTILLA_SERVERS)",
+  ServerNotNats: "Give the address and port of a NATS server in --servers (FLOTILLA_SERVERS)",
+  ServerRefused: "Correct FLOTILLA_USER and FLOTILLA_PASS, --creds, or the user and password in FLOTILLA_SERVERS",
+  ServerWithoutJetStream: "Start it with JetStream: nats-server -js, or flotilla server --folder DIR",
+  NodeNameTaken: "Give this node another --name, or stop that one first",
+};
+
+/** An error as a sentence for a terminal: what was wrong, and what to do. */
+export function sentenceOf({ code, message }: FlotillaError): string {
+  const remedy = REMEDIES[code];
+  return remedy === undefined ? message : `${message}. ${remedy}.`;
+}

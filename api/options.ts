@@ -1,10 +1,13 @@
-// What the command `flotilla task` was asked, resolved once from its options and variables into a full, validated object.
+// What the commands were asked, resolved once from their options and variables into full, validated objects.
 // It is not the parsing of the command line (cli.ts).
 //
 // O1  An option wins over its variable. An empty variable is as good as none.
 // O2  The model is always chosen by the user; nothing here falls back to the mock.
-// O3  The key is never an option: a command line can be read by everyone on the machine.
+// O3  Keys and passwords are no options: a command line can be read by everyone on the machine. Addresses may hold a password, which the
+//     variable hides.
 
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { isAbsolute, resolve } from "node:path";
 import { z } from "zod";
 import { AGENTS_MAX } from "../actors/index.ts";
@@ -168,17 +171,143 @@ or ask for the scripted mock, which knows "Add NAME() function to PATH" and "Fix
 export interface FleetFlags {
   readonly servers?: string;
   readonly prefix?: string;
+  readonly creds?: string;
 }
 
-/** What `connect` needs to join the fleet. Throws OptionInvalid. */
-export function fleetOptions({ servers, prefix }: FleetFlags, env: NodeJS.ProcessEnv = process.env) {
-  const given = servers ?? (env.FLOTILLA_SERVERS || undefined);
-  if (given === undefined) {
-    const expected = "the address of the fleet's NATS server, nats://user:password@host:4222";
-    const message = `--servers (FLOTILLA_SERVERS): expected ${expected}, it is missing.`;
-    throw fail("OptionInvalid", message, { data: { option: "servers" } });
+/** What `connect` needs to join a fleet. */
+export interface FleetOptions {
+  readonly servers: string;
+  readonly prefix?: string;
+  readonly user?: string;
+  readonly pass?: string;
+  /** Content of a NATS credentials file. */
+  readonly creds?: string;
+}
+
+const NO_SERVERS = `--servers (FLOTILLA_SERVERS): expected the address of the fleet's NATS server, nats://host:4222, it is missing.
+To get a server: flotilla server --folder DIR, or by hand: go install github.com/nats-io/nats-server/v2@v2.15.2 && nats-server -a 127.0.0.1 -js -sd DIR`;
+
+/** The fleet's address and who we are there (O3). Throws OptionInvalid. */
+export function fleetOptions(flags: FleetFlags, env: NodeJS.ProcessEnv = process.env): FleetOptions {
+  const servers = flags.servers || env.FLOTILLA_SERVERS;
+  if (!servers) throw fail("OptionInvalid", NO_SERVERS, { data: { option: "servers" } });
+  const prefix = flags.prefix || env.FLOTILLA_PREFIX;
+  const credsFile = flags.creds || env.FLOTILLA_CREDS;
+  const { FLOTILLA_USER: user, FLOTILLA_PASS: pass } = env;
+  return {
+    servers,
+    ...(prefix && { prefix }),
+    ...(user && { user, pass: pass ?? "" }),
+    ...(credsFile && { creds: readCreds(credsFile) }),
+  };
+}
+
+function readCreds(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const message = `--creds (FLOTILLA_CREDS): expected a NATS credentials file, ${JSON.stringify(file)} cannot be read (${code}).`;
+    throw fail("OptionInvalid", message, { data: { option: "creds" } });
   }
-  return { servers: given, ...(prefix !== undefined && { prefix }) };
+}
+
+export interface NodeFlags extends FleetFlags {
+  readonly actors?: readonly string[];
+  readonly name?: string;
+  readonly labels?: readonly string[];
+  readonly allowCode?: boolean;
+  readonly lease?: string;
+  readonly json?: boolean;
+}
+
+/** `flotilla node`, complete. */
+export interface NodeOptions {
+  readonly fleet: FleetOptions;
+  /** Paths of modules that export actor types. */
+  readonly actors: readonly string[];
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly allowCode: boolean;
+  readonly lease: "normal" | "fast";
+  readonly json: boolean;
+  /** A password was given where everybody on the machine can read it. */
+  readonly showsPassword: boolean;
+}
+
+/** Resolves the options of a node or throws OptionInvalid. `chance`: makes a name that nobody else has. */
+export function nodeOptions(
+  flags: NodeFlags,
+  chance: string,
+  env: NodeJS.ProcessEnv = process.env,
+  host = hostname(),
+): NodeOptions {
+  const { actors = [], lease = "normal", allowCode = false } = flags;
+  if (actors.length === 0 && !allowCode) {
+    const expected = "a module that exports actor types, or --allow-code to take what scripts bring";
+    throw fail("OptionInvalid", `--actors: expected ${expected}, both are missing.`, { data: { option: "actors" } });
+  }
+  if (lease !== "normal" && lease !== "fast") {
+    throw fail("OptionInvalid", `--lease: expected normal or fast, got ${JSON.stringify(lease.slice(0, SHOWN_MAX))}.`);
+  }
+  const plainHost = host.replace(/\..*$/, "").replace(/[^A-Za-z0-9_-]/g, "-");
+  return {
+    fleet: fleetOptions(flags, env),
+    actors,
+    name: flags.name ?? `${plainHost.slice(0, HOST_MAX) || "node"}-${chance}`,
+    labels: parseLabels(flags.labels ?? []),
+    allowCode,
+    lease,
+    json: flags.json ?? false,
+    showsPassword: /\/\/[^@/]+:[^@/]+@/.test(flags.servers ?? ""),
+  };
+}
+
+const HOST_MAX = 40;
+const LABEL = /^([A-Za-z0-9_./-]{1,63})=([^=,]{0,255})$/;
+
+/** "zone=a,gpu=a100", also given several times. Throws OptionInvalid. */
+function parseLabels(given: readonly string[]): Readonly<Record<string, string>> {
+  const pairs = given
+    .flatMap((text) => text.split(","))
+    .map((text): [string, string] => {
+      const [, key, value] = LABEL.exec(text.trim()) ?? [];
+      if (key !== undefined && value !== undefined) return [key, value];
+      const got = JSON.stringify(text.slice(0, SHOWN_MAX));
+      throw fail("OptionInvalid", `--labels: expected key=value, as in zone=a,gpu=a100, got ${got}.`);
+    });
+  const twice = pairs.find(([key], at) => pairs.findIndex(([other]) => other === key) !== at);
+  if (twice !== undefined) throw fail("OptionInvalid", `--labels: expected each key once, got "${twice[0]}" twice.`);
+  return Object.fromEntries(pairs);
+}
+
+export interface ServerFlags {
+  readonly folder?: string;
+  readonly port?: string;
+  readonly durable?: boolean;
+}
+
+/** `flotilla server`, complete. */
+export interface ServerOptions {
+  /** Absolute. */
+  readonly folder: string;
+  /** Undefined: as before in this folder, else 4222. */
+  readonly port: number | undefined;
+  readonly mode: "fast" | "durable";
+}
+
+/** Resolves the options of a server or throws OptionInvalid. */
+export function serverOptions({ folder, port, durable = false }: ServerFlags): ServerOptions {
+  if (!folder) throw fail("OptionInvalid", "--folder: expected a folder for the server's data, it is missing.");
+  if (port !== undefined && !(/^\d{1,5}$/.test(port) && Number(port) <= 65_535)) {
+    const got = JSON.stringify(port.slice(0, SHOWN_MAX));
+    throw fail("OptionInvalid", `--port: expected a number from 0 (any free one) to 65535, got ${got}.`);
+  }
+  return {
+    folder: resolve(folder),
+    port: port === undefined ? undefined : Number(port),
+    mode: durable ? "durable" : "fast",
+  };
 }
 
 /** Whether text for this output should be coloured (no-color.org). */

@@ -21,6 +21,10 @@ export interface NatsServerOptions {
   readonly port?: number;
   /** `fast`: disk writes are synced every two minutes. `durable`: before each is acknowledged, about ten times slower. */
   readonly mode?: "fast" | "durable";
+  /** Default: a random one for each server. */
+  readonly pass?: string;
+  /** Told of what takes long (finding or building the program), in a sentence. */
+  readonly say?: (line: string) => void;
   /** Path of the program; default: findNatsServer(). */
   readonly program?: string;
   /** Most bytes of streams on disk. Default: the server's own, three quarters of what is free. */
@@ -37,6 +41,8 @@ export interface NatsServer {
   readonly pass: string;
   /** Of the server itself, at present; 0 while it does not run. */
   readonly pid: number;
+  /** Resolves when it has ended, however; a restart gives another one. */
+  readonly ended: Promise<void>;
   /** Last lines of its log. */
   readonly log: readonly string[];
   /** Ends it in order, and by force after 5 seconds. May be called twice. */
@@ -67,7 +73,7 @@ exit "$status"`;
 
 /** Starts a server and waits until it is ready. Throws NatsServerMissing, NatsServerFailed. */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
-  const program = options.program ?? (await findNatsServer());
+  const program = options.program ?? (await findNatsServer(options.say === undefined ? {} : { say: options.say }));
   await mkdir(options.folder, { recursive: true });
   const server = new Child(program, options);
   await server.restart();
@@ -97,7 +103,7 @@ export function natsServerConfig(options: NatsServerOptions, name: string, port:
 
 class Child implements NatsServer {
   readonly user = USER;
-  readonly pass = randomBytes(24).toString("base64url");
+  readonly pass: string;
   readonly #program: string;
   readonly #options: NatsServerOptions;
   readonly #clock: Clock;
@@ -110,6 +116,7 @@ class Child implements NatsServer {
   constructor(program: string, options: NatsServerOptions) {
     this.#program = program;
     this.#options = options;
+    this.pass = options.pass ?? randomBytes(24).toString("base64url");
     this.#clock = options.clock ?? systemClock;
     this.#port = options.port ?? 0;
     this.#name = `flotilla-${options.mode ?? "fast"}-${randomBytes(4).toString("hex")}`;
@@ -125,6 +132,10 @@ class Child implements NatsServer {
 
   get pid(): number {
     return this.#pid;
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended;
   }
 
   get log(): readonly string[] {

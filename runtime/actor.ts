@@ -77,6 +77,11 @@ export interface SpawnOptions<Args extends readonly unknown[] = readonly unknown
   readonly copy?: boolean;
   /** On a fleet: outlive the process that spawned it, and come back on another node when its own dies. Default false. */
   readonly detached?: boolean;
+  /**
+   * "process": on a fleet, in a process of its own on the node that takes it, so that nothing it does to its thread, its memory or its process
+   * reaches other actors. Its type must be exported from a module that does nothing but define. Default "shared": with the node's others.
+   */
+  readonly isolation?: "shared" | "process";
   /** Node to live on; default: the placer chooses. */
   readonly node?: string;
 }

@@ -16,15 +16,17 @@ import { makeContext } from "./context.ts";
 import { Counts } from "./counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
-import type { ActorEnd } from "./envelope.ts";
+import type { ActorEnd, WireError } from "./envelope.ts";
+import { errorOf, failureOf } from "./failure.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
-import { Host } from "./host.ts";
-import type { LogSink } from "./log.ts";
+import { Host, type SpawnRequest } from "./host.ts";
+import { LogForwarder, type LogLine, type LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { checkType } from "./options.ts";
 import { Peers } from "./peers.ts";
 import type { NodeRecord } from "./placer.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
+import { ProcessPool, type ProcessSettings } from "./processes/process-pool.ts";
 import type { Random } from "./random.ts";
 import { Recovery } from "./recovery.ts";
 import { Routes } from "./routes.ts";
@@ -57,6 +59,8 @@ export interface SystemSettings {
   readonly allowCode?: boolean;
   /** Whether this process runs tasks of the types it has. Default true. */
   readonly servesTasks?: boolean;
+  /** How this node has processes for single actors; absent when it can have none. */
+  readonly processes?: ProcessSettings;
   /** This node's place among others; absent when it is alone. The system joins and leaves with it. */
   readonly membership?: Membership;
 }
@@ -76,9 +80,12 @@ export class Assembly {
   readonly #loader: CodeLoader;
   readonly #spawner: Spawner;
   readonly #recovery: Recovery | undefined;
+  readonly #processes: ProcessPool | undefined;
   readonly #questions: Questions;
+  readonly #routes: Routes;
   readonly #deadlines: Deadlines;
   readonly #tracing: Tracing | undefined;
+  readonly #forwarder: LogForwarder;
   readonly #makers = new Map<string, HandleMaker>();
   #started = false;
   #closing: Promise<void> | undefined;
@@ -88,7 +95,7 @@ export class Assembly {
     this.#settings = settings;
     this.#system = system;
     const counts = new Counts();
-    const codec = new Codec();
+    const codec = new Codec((run) => clock.soon(run));
     const values = codec.values(this.#revive);
     this.#tracing = tracingFor(node, settings.tracing);
     this.#deadlines = new Deadlines(clock);
@@ -98,8 +105,11 @@ export class Assembly {
     const onUnreadable = (key: string) =>
       this.host.log("error", "an entry among the names is none of ours and is passed over", { key });
     this.directory = new Directory(ports.store, { values, onUnreadable, ...presence });
+    const send = (owner: string, lines: readonly LogLine[]) => this.peers.sendLog(owner, lines);
+    this.#forwarder = new LogForwarder({ node, clock, send });
     this.host = this.#newHost(counts, values);
     this.peers = this.#newPeers(codec, counts);
+    this.#routes = this.#newRoutes();
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
     this.dispatch = {
@@ -110,14 +120,17 @@ export class Assembly {
     };
     this.#spawner = this.#newSpawner();
     this.#recovery = membership && this.#newRecovery(membership);
+    this.#processes = membership && this.#newProcesses(membership);
     this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
       if (event.kind === "left") {
         this.peers.gone(event.record.node);
+        this.#forwarder.forget(event.record.node);
         this.#spawner.nodeLeft();
       }
       if (event.kind === "joined") this.peers.joined(event.record.node);
+      if (event.kind === "rejoined") this.peers.rejoined();
     });
   }
 
@@ -125,11 +138,15 @@ export class Assembly {
 
   #newHost(counts: Counts, values: ValueCodec): Host {
     const { node, clock, log, membership, ports, callTimeoutMs } = this.#settings;
+    // Gone, or told over the pipe between a process and its node.
+    const isNotTold = (owner: string) =>
+      owner === membership?.record.parent || membership?.presence(owner).kind === "departed";
     const watchRemote = (address: Address, onEnd: (end: ActorEnd) => void) => this.peers.watch(address, onEnd);
     return new Host({
       node,
       clock,
       log,
+      forward: (owner, line) => isNotTold(owner) || this.#forwarder.add(owner, line),
       store: ports.store,
       directory: this.directory,
       values,
@@ -143,9 +160,10 @@ export class Assembly {
   }
 
   #newPeers(codec: Codec, counts: Counts): Peers {
-    const { node, ports, sharesBlobs, membership } = this.#settings;
+    const { node, log, ports, sharesBlobs, membership } = this.#settings;
     return new Peers({
       node,
+      log,
       host: this.host,
       transport: ports.transport,
       codec,
@@ -154,19 +172,26 @@ export class Assembly {
       counts,
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
+      spawn: (request) => this.#spawner.make(request),
       load: (request) => this.#load(request),
+      isDeparted: (peer) => membership?.presence(peer).kind === "departed",
+      moved: (key, from, actor) => this.#routes.left(key, from, actor),
+    });
+  }
+
+  #newRoutes(): Routes {
+    const { node, membership } = this.#settings;
+    return new Routes({
+      node,
+      host: this.host,
+      peers: this.peers,
+      isStaying: (peer) => membership === undefined || membership.isStaying(peer),
+      resolve: (address) => this.directory.resolve(address),
     });
   }
 
   #callEnvironment(counts: Counts): CallEnvironment {
-    const { node, clock, random, callTimeoutMs, membership } = this.#settings;
-    const routes = new Routes({
-      node,
-      host: this.host,
-      peers: this.peers,
-      isPresent: (peer) => membership === undefined || membership.isPresent(peer),
-      resolve: (address) => this.directory.resolve(address),
-    });
+    const { node, clock, random, callTimeoutMs } = this.#settings;
     let lastLink = 0;
     return {
       node,
@@ -177,7 +202,7 @@ export class Assembly {
       counts,
       tracing: this.#tracing,
       routes: {
-        find: (address) => routes.find(address),
+        find: (address) => this.#routes.find(address),
         deadLetter: (address, method, why) => this.host.deadLetter(address, method, why),
       },
       nextLink: () => ++lastLink,
@@ -188,6 +213,8 @@ export class Assembly {
     const { node, ports, membership, nodes } = this.#settings;
     return new Spawner({
       node,
+      membership,
+      processes: () => this.#processes,
       host: this.host,
       peers: this.peers,
       types: this.types,
@@ -197,6 +224,14 @@ export class Assembly {
       nodes: () => membership?.nodes() ?? nodes?.() ?? [],
       stop: (address) => void this.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
     });
+  }
+
+  #newProcesses(membership: Membership): ProcessPool | undefined {
+    const { node, clock, random, log, processes } = this.#settings;
+    if (processes === undefined) return undefined;
+    const spawnAt = async (peer: string, request: SpawnRequest) => this.#spawner.spawnAt(peer, request);
+    const { types } = this;
+    return new ProcessPool({ ...processes, node, clock, random, log, types, membership, spawnAt });
   }
 
   #newRecovery(membership: Membership): Recovery {
@@ -258,6 +293,8 @@ export class Assembly {
   spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<AnyHandle> {
     const make = async () => {
       checkType(type);
+      // Also for its own placer: a process can make what it spawns.
+      this.#settings.membership?.knows(type);
       return this.handleOf(await this.#spawner.spawn(parent, type, options), type);
     };
     return this.#tracing === undefined || typeof type?.type !== "string"
@@ -293,18 +330,48 @@ export class Assembly {
     else this.register(type);
   }
 
-  async stop(address: Address, timeoutMs: number): Promise<void> {
-    if (address.node === this.#settings.node) return this.host.stop(address, timeoutMs);
-    // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-    await this.#questions.ask((sink) => this.peers.stop(address, "stop", timeoutMs, sink), 2 * timeoutMs);
+  stop(address: Address, timeoutMs: number): Promise<void> {
+    return this.#whereItLives(address, async (at) => {
+      if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
+      // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
+      await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
+    });
   }
 
-  async kill(address: Address): Promise<void> {
-    if (address.node === this.#settings.node) return this.host.kill(address);
-    await this.#questions.ask((sink) => this.peers.stop(address, "kill", 0, sink));
+  kill(address: Address): Promise<void> {
+    return this.#whereItLives(address, async (at) => {
+      if (at.node === this.#settings.node) return this.host.kill(at);
+      await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
+    });
+  }
+
+  /** Does `end` to an actor: at once where it is known to be, an actor may end itself. Nothing when it is no more. */
+  async #whereItLives(address: Address, end: (at: Address) => Promise<void>): Promise<void> {
+    const located = this.#routes.locate(address);
+    if (!(located instanceof Promise)) return end(located);
+    const found = await located;
+    if (!("code" in found)) return end(found);
+    if (found.code !== "NoSuchActor") throw errorOf(found);
   }
 
   watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
+    const located = this.#routes.locate(address);
+    // At once where it can be: what is done to the actor next must not overtake its watch.
+    if (!(located instanceof Promise)) return this.#watchAt(located, onEnd);
+    let isWanted = true;
+    let unwatch = () => {
+      isWanted = false;
+    };
+    const start = (at: Address | WireError) => {
+      if (!isWanted) return;
+      if ("code" in at) onEnd({ address, reason: "unknown", error: at });
+      else unwatch = this.#watchAt(at, onEnd);
+    };
+    located.then(start, (error: unknown) => start(failureOf(error, "looking it up")));
+    return () => unwatch();
+  }
+
+  #watchAt(address: Address, onEnd: (end: ActorEnd) => void): () => void {
     return address.node === this.#settings.node ? this.host.watch(address, onEnd) : this.peers.watch(address, onEnd);
   }
 
@@ -315,6 +382,7 @@ export class Assembly {
     await this.peers.listen();
     await this.#settings.membership?.join();
     this.#started = true;
+    this.#processes?.open();
     this.#serve();
     for (const { type } of this.types.list()) this.#serve(type);
   }
@@ -322,6 +390,7 @@ export class Assembly {
   async drain(): Promise<void> {
     await this.#settings.membership?.update({ draining: true });
     const { holdings } = this.host;
+    await this.#processes?.drain();
     await this.#recovery?.handOver(holdings.movable(), ({ cell }) => holdings.surrender(cell));
   }
 
@@ -336,7 +405,8 @@ export class Assembly {
     await this.tasks.close(STOP_TIMEOUT_MS);
     await this.drain();
     this.#recovery?.close();
-    await this.host.close(STOP_TIMEOUT_MS);
+    await Promise.all([this.#processes?.close(), this.host.close(STOP_TIMEOUT_MS)]);
+    this.#forwarder.close();
     this.topics.close();
     await membership?.leave();
     await this.peers.close();

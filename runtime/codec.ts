@@ -7,7 +7,18 @@
 
 import { Packr } from "msgpackr";
 import { type Address, addressIn } from "./address.ts";
-import { copy, copyInstance, type ErrorParts, errorParts, makeError, makeView, viewBytes, viewName } from "./copy.ts";
+import type { Clock } from "./clock.ts";
+import {
+  type CopyLeaf,
+  copy,
+  copyInstance,
+  type ErrorParts,
+  errorParts,
+  makeError,
+  makeView,
+  viewBytes,
+  viewName,
+} from "./copy.ts";
 import type { Envelope } from "./envelope.ts";
 import { Scanner } from "./scan.ts";
 import { fromWords, toWords } from "./words.ts";
@@ -56,6 +67,31 @@ function wireLeaf(value: object | bigint, into: (part: unknown, key: string) => 
 /** A value as it goes into an envelope for another node. Throws NotSendable naming the path. */
 export function toWire(value: unknown, root: string): unknown {
   return copy(value, root, wireLeaf);
+}
+
+/** Byte arrays from here on are lent: copying 100 KB costs more than all else about a call. */
+const LENT_MIN_BYTES = 16 * 1024;
+
+/** As `toWire`, but large byte arrays are not copied: whoever made them may change them as soon as it runs again. */
+export class LendingWriter {
+  #hasLent = false;
+
+  write(value: unknown, root: string): unknown {
+    return copy(value, root, this.#leaf);
+  }
+
+  /** Whether anything was lent since this was last asked: then the frame has to be made before any other code runs. */
+  takeLent(): boolean {
+    const hasLent = this.#hasLent;
+    this.#hasLent = false;
+    return hasLent;
+  }
+
+  readonly #leaf: CopyLeaf = (value, into) => {
+    if (!(value instanceof Uint8Array) || value.byteLength < LENT_MIN_BYTES) return wireLeaf(value, into);
+    this.#hasLent = true;
+    return value;
+  };
 }
 
 /** The value an envelope carried. */
@@ -111,6 +147,9 @@ export interface Frame {
   readonly tagged: boolean;
 }
 
+const PLAIN = { useRecords: false, moreTypes: false, useBigIntExtension: false } as const;
+const BRIEF_BYTES = 2 * 1024 * 1024;
+
 /** One value ⇄ bytes. */
 export interface ValueCodec {
   /** Throws NotSendable with a path that begins with `root`. */
@@ -121,11 +160,37 @@ export interface ValueCodec {
 
 /** One per system: MessagePack writers keep buffers, and two systems must not share them. */
 export class Codec {
-  readonly #packr = new Packr({ useRecords: false, moreTypes: false, useBigIntExtension: false });
+  readonly #packr = new Packr(PLAIN);
   readonly #scanner = new Scanner();
+  readonly #briefPackr = new Packr(PLAIN);
+  #brief: Buffer | undefined = undefined;
+  #isBriefInUse = false;
+  readonly #soon: Clock["soon"] | undefined;
+
+  /** `soon`: runs something in the next turn of the event loop (clock.ts); without it no memory is used again. */
+  constructor(soon?: Clock["soon"]) {
+    this.#soon = soon;
+  }
 
   encodeFrame(envelopes: readonly Envelope[]): Uint8Array {
     return this.#packr.pack(toWords(envelopes, PROTOCOL_VERSION));
+  }
+
+  /**
+   * As `encodeFrame`, for frames with large byte arrays in them, into memory that is used again: the bytes are good until the next turn of
+   * the event loop. Fresh pages for each 100 KB cost as much as copying them.
+   */
+  encodeBrief(envelopes: readonly Envelope[]): Uint8Array {
+    if (this.#soon === undefined) return this.encodeFrame(envelopes);
+    if (!this.#isBriefInUse) {
+      this.#isBriefInUse = true;
+      this.#brief ??= Buffer.allocUnsafeSlow(BRIEF_BYTES);
+      this.#briefPackr.useBuffer(this.#brief);
+      this.#soon(() => {
+        this.#isBriefInUse = false;
+      });
+    }
+    return this.#briefPackr.pack(toWords(envelopes, PROTOCOL_VERSION));
   }
 
   /** The envelopes of a frame; undefined when it is not one of ours (CD2). */

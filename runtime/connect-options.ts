@@ -26,6 +26,7 @@ const CHECKS: Readonly<Record<keyof ConnectOptions, Check>> = {
   name: ANYTHING,
   callTimeoutMs: ANYTHING,
   lease: ANYTHING,
+  warmProcesses: ANYTHING,
   actors: {
     expected: "an array of what defineActor answers",
     isRight: (value) => Array.isArray(value) && value.every((type) => isText(type?.type) && isObject(type)),

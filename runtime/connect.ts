@@ -11,9 +11,10 @@ import { LEASE_PROFILES } from "./lease.ts";
 import { type LogLevel, type LogSink, silentLog, unfailing } from "./log.ts";
 import { Membership } from "./membership.ts";
 import { memoryPorts } from "./memory/ports.ts";
-import { milliseconds, nodeName, plainName, refuse } from "./options.ts";
+import { milliseconds, nodeName, plainName, refuse, wholeNumber } from "./options.ts";
 import type { NodeRecord } from "./placer.ts";
 import type { Ports } from "./ports.ts";
+import type { ProcessSettings } from "./processes/process-pool.ts";
 import { type Random, systemRandom } from "./random.ts";
 import { ActorSystem } from "./system.ts";
 
@@ -52,18 +53,33 @@ export interface ConnectOptions {
   readonly allowCode?: boolean;
   /** How soon a dead node is noticed: 10 to 12 s, or within 4 s on a quiet local network. All of a fleet say the same. Default "normal". */
   readonly lease?: "normal" | "fast";
+  /**
+   * Processes that wait ready for actors with `isolation: "process"`; each takes about 60 MB. Default: 1 from the first such actor on.
+   * 0: each is started when it is wanted, which takes some tenths of a second.
+   */
+  readonly warmProcesses?: number;
 }
 
 const CALL_TIMEOUT_MS = 30_000;
+const WARM_MAX = 64;
 const CREDENTIALS = ["user", "pass", "token", "creds", "nkeySeed"] as const;
-const ON_A_FLEET = [...CREDENTIALS, "prefix", "labels", "accepts", "allowCode", "lease"] as const;
+const ON_A_FLEET = [...CREDENTIALS, "prefix", "labels", "accepts", "allowCode", "lease", "warmProcesses"] as const;
 
 /**
  * An actor system: in this process alone (nothing to install, nothing to start) or, with `servers`, as a member of a fleet.
  * Throws InvalidOption; with servers also ServerUnreachable, ServerNotNats, ServerRefused, ServerTooOld, ServerPayloadSmall, ServerWithoutJetStream, StreamDiffers,
  * NodeNameTaken.
  */
-export async function connect(options: ConnectOptions = {}): Promise<ActorSystem> {
+export function connect(options: ConnectOptions = {}): Promise<ActorSystem> {
+  return open(options);
+}
+
+/** The same for a process that holds one actor of the node `parent`; called by processes/actor-process.ts. */
+export function connectProcess(options: ConnectOptions, parent: string): Promise<ActorSystem> {
+  return open(options, parent);
+}
+
+async function open(options: ConnectOptions, parent?: string): Promise<ActorSystem> {
   refuseWhileLoading();
   checkConnectOptions(options);
   const random = options.random ?? systemRandom;
@@ -78,7 +94,8 @@ export async function connect(options: ConnectOptions = {}): Promise<ActorSystem
     tracing: options.tracing,
   };
   const { servers } = options;
-  const settings = servers === undefined ? alone(common, options) : await member({ ...common, servers, name }, options);
+  const settings =
+    servers === undefined ? alone(common, options) : await member({ ...common, servers, name, parent }, options);
   const system = new ActorSystem(settings);
   try {
     for (const type of options.actors ?? []) system.register(type);
@@ -98,14 +115,18 @@ function alone(common: Common, options: ConnectOptions): SystemSettings {
   return { ...common, ports: memoryPorts(common.node, common.clock, options.ports) };
 }
 
-async function member(
-  common: Common & { readonly servers: string | readonly string[]; readonly name: string },
-  options: ConnectOptions,
-): Promise<SystemSettings> {
-  const { servers, name, ...settings } = common;
+interface Place {
+  readonly servers: string | readonly string[];
+  readonly name: string;
+  readonly parent: string | undefined;
+}
+
+async function member(common: Common & Place, options: ConnectOptions): Promise<SystemSettings> {
+  const { servers, name, parent, ...settings } = common;
   const { clock, random, log } = settings;
   const node = nodeName("node", settings.node);
   if (options.ports !== undefined) refuse("ports", "none beside servers", options.ports);
+  const processes = processesOf(name, options);
   const profile = LEASE_PROFILES[options.lease ?? "normal"];
   if (profile === undefined) refuse("lease", '"normal" or "fast"', options.lease);
   const given = Object.fromEntries(CREDENTIALS.map((key) => [key, options[key]]));
@@ -115,10 +136,11 @@ async function member(
   const ports = await openNatsPorts({ servers, ...given, ...prefix, node, clock, ackWaitMs: profile.ttlMs });
   const line = (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) =>
     log({ level, atMs: clock.now(), node, message, data });
-  const record = recordOf(node, name, clock, options);
+  const record = { ...recordOf(node, name, clock, options), ...(parent !== undefined && { parent }) };
   const membership = new Membership({ store: ports.store, clock, random, profile, record, log: line });
   const { server, durability, replicas } = ports.facts;
-  line("info", `joined ${[servers].flat().join(", ")}`, { ...server, durability, replicas });
+  // Not the addresses as given: they may hold passwords.
+  line("info", `connected to nats-server ${server.version} at ${server.address}`, { durability, replicas });
   return {
     ...settings,
     ports: { ...ports, placer: new FleetPlacer(node, () => membership.nodes(), random) },
@@ -127,7 +149,17 @@ async function member(
     allowCode: options.allowCode ?? false,
     servesTasks: options.accepts ?? false,
     facts: ports.facts,
+    ...(parent === undefined && { processes }),
   };
+}
+
+/** What the node's processes are to know; each setting as it was given. */
+function processesOf(name: string, options: ConnectOptions): ProcessSettings {
+  const { servers, prefix, labels, allowCode, lease, callTimeoutMs, warmProcesses: warm } = options;
+  const { user, pass, token, creds, nkeySeed } = options;
+  const given = { servers, prefix, labels, allowCode, lease, callTimeoutMs, user, pass, token, creds, nkeySeed };
+  const join = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return { name, join, warm: warm === undefined ? undefined : wholeNumber("warmProcesses", warm, 0, WARM_MAX) };
 }
 
 function recordOf(node: string, name: string, clock: Clock, options: ConnectOptions): NodeRecord {

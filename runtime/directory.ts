@@ -147,11 +147,11 @@ export class Directory {
   }
 
   /** Where the actor of an address lives now that it cannot be reached there; otherwise what its callers are told. */
-  async resolve(address: Address): Promise<Address | WireError> {
+  async resolve(address: Address, isSilent = true): Promise<Address | WireError> {
     const { key, node } = address;
     const label = formatAddress(address);
     if (key !== undefined) {
-      const located = await this.locate(key, address);
+      const located = await this.locate(key, isSilent ? address : undefined);
       if (located.kind === "at") return located.address;
       if (located.kind === "unsettled") return failure("Unavailable", `${label} cannot be reached: ${located.why}`);
       return failure("NoSuchActor", `${label} is no more`, { address: label });

@@ -8,6 +8,7 @@
 
 import type { Address } from "./address.ts";
 import type { ErrorData } from "./errors.ts";
+import type { LogLine } from "./log.ts";
 import type { TaskAttempt } from "./tasks/task.ts";
 import type { TypeRequest } from "./types.ts";
 
@@ -100,11 +101,15 @@ export type ControlEnvelope =
   | { readonly kind: "watch"; readonly id: number; readonly to: Address }
   | { readonly kind: "unwatch"; readonly id: number; readonly to: Address }
   | { readonly kind: "signal"; readonly id: number; readonly end: ActorEnd }
+  /** What actors here log whose owner the other node is. */
+  | { readonly kind: "log"; readonly id: number; readonly lines: readonly LogLine[] }
   /** Frames may have been lost: these are all that the sender waits for. Answered by `forgotten` with those that nobody works on. */
   | { readonly kind: "probe"; readonly id: number; readonly ids: readonly number[] }
   | { readonly kind: "forgotten"; readonly id: number; readonly ids: readonly number[] }
   /** The sender's connection broke and is there again: probe what you wait for. */
   | { readonly kind: "reconnected"; readonly id: number }
+  /** The sender has given up this actor of its own, whose entry is `key`: look the entry up. */
+  | { readonly kind: "moved"; readonly id: number; readonly actor: string; readonly key: string }
   /** An envelope of kind `of` with this `id` (0: it has none) is too large to travel: its frame is in blobs under the hash. Alone in its frame. */
   | { readonly kind: "blob"; readonly id: number; readonly of: string; readonly hash: string }
   /** Beside what went to blobs: makes its bytes unlike all others, so that who has loaded them may delete them. Means nothing. */

@@ -3,6 +3,8 @@
 //
 // FP1  A candidate is there, accepts actors, is not draining, and knows the type or loads code. Its own node may be named
 //      although that accepts nobody else's.
+// FP3  The process of one actor is no candidate and is not spoken of, except to itself. One that drains places nothing on the node that it
+//      belongs to: that one drains too, or is gone.
 // FP2  Among candidates the one that this placer has used least recently; those never used, in an order of chance.
 
 import type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
@@ -25,8 +27,9 @@ export class FleetPlacer implements Placer {
   }
 
   place(request: PlacementRequest): Decision {
-    const nodes = this.#nodes();
-    const judged = nodes.map((record) => ({ record, reason: this.#against(record, request) }));
+    const nodes = this.#nodes().filter(({ node, parent }) => parent === undefined || node === this.#here);
+    const leaving = nodes.find(({ node, draining }) => node === this.#here && draining);
+    const judged = nodes.map((record) => ({ record, reason: this.#against(record, request, leaving) }));
     const candidates = judged.flatMap(({ record, reason }) => (reason === undefined ? [record] : []));
     const node = this.#pick(candidates, nodes);
     if (node === undefined) {
@@ -42,10 +45,10 @@ export class FleetPlacer implements Placer {
   }
 
   /** Why not on this node; undefined when it can be there. */
-  #against(record: NodeRecord, { node, type }: PlacementRequest): string | undefined {
+  #against(record: NodeRecord, { node, type }: PlacementRequest, leaving?: NodeRecord): string | undefined {
     const isNamed = node !== undefined;
     if (isNamed && record.node !== node && record.name !== node) return `the request names ${node}`;
-    if (record.draining) return "it is draining";
+    if (record.draining || record.node === leaving?.parent) return "it is draining";
     // Who spawns has the class.
     if (isNamed && record.node === this.#here) return undefined;
     if (!record.accepts) return "it accepts no actors of others";

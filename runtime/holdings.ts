@@ -8,6 +8,7 @@
 
 import { type Address, formatAddress } from "./address.ts";
 import type { Cell } from "./cell/cell.ts";
+import { movedFailure } from "./cell/refusal.ts";
 import type { Clock } from "./clock.ts";
 import type { ValueCodec } from "./codec.ts";
 import { type Claim, type Directory, isChosen, type NameEntry } from "./directory.ts";
@@ -60,6 +61,8 @@ export interface Holding {
 }
 
 const RETRY_MS = 1_000;
+/** Actors that live on elsewhere and are remembered. */
+const LEFT_MAX = 10_000;
 /** What an actor that loses its owner or parent may take to finish. */
 const STOP_TIMEOUT_MS = 5_000;
 
@@ -69,7 +72,11 @@ export class Holdings {
   readonly #durables = new Map<Cell, Durables>();
   readonly #lost = new WeakSet<Cell>();
   readonly #owned = new Map<string, Set<Cell>>();
+  /** Nodes that spawned actors here, also of detached ones. */
+  readonly #owners = new WeakMap<Cell, string>();
   readonly #ties = new Map<Cell, () => void>();
+  /** Actors that live on elsewhere, or will: id → entry. Whoever still looks for them here is told so. */
+  readonly #left = new Map<string, string>();
   /** Addresses whose entries are being deleted (HL1). */
   readonly #releasing = new Set<string>();
   #closed = false;
@@ -104,6 +111,7 @@ export class Holdings {
   add(cell: Cell, request: SpawnRequest, holding: Holding | undefined): void {
     if (holding !== undefined) this.#hold(cell, holding);
     const { owner, detached = false, parent } = request;
+    if (owner !== undefined) this.#owners.set(cell, owner);
     if (owner !== undefined && owner !== this.#options.node && !detached) {
       const cells = this.#owned.get(owner) ?? new Set();
       this.#owned.set(owner, cells.add(cell));
@@ -129,6 +137,14 @@ export class Holdings {
     reminders.start();
   }
 
+  /** The other node that spawned an actor, or the ancestor here that it belongs to; undefined when that is this one. */
+  ownerOf(cell: Cell): string | undefined {
+    let eldest = cell;
+    while (eldest.parent !== undefined) eldest = eldest.parent;
+    const owner = this.#owners.get(eldest);
+    return owner === this.#options.node ? undefined : owner;
+  }
+
   /** What outlives an actor. Throws InvalidOption for one without a name of its own, LeaseLost and ActorEnded for one that has ended. */
   durablesOf(cell: Cell): Durables {
     const durables = this.#durables.get(cell);
@@ -145,15 +161,28 @@ export class Holdings {
     );
   }
 
+  /** The entry of an actor that was here and has been left to whoever makes it next; undefined for any other. */
+  entryLeft(address: Address): string | undefined {
+    return this.#left.get(address.id);
+  }
+
+  #leave(cell: Cell): void {
+    const holding = this.#held.get(cell);
+    this.#held.delete(cell);
+    if (holding?.entry.request === undefined) return;
+    if (this.#left.size >= LEFT_MAX) this.#left.clear();
+    this.#left.set(cell.address.id, holding.claim.key);
+  }
+
   /** Leaves an actor's entry to whoever makes it next, and ends it here. */
   async surrender(cell: Cell): Promise<void> {
-    this.#held.delete(cell);
-    await cell.stop(STOP_TIMEOUT_MS);
+    this.#leave(cell);
+    await cell.stop(STOP_TIMEOUT_MS, movedFailure(cell.label));
   }
 
   /** Ends an actor whose hold on its name turned out to be void (HL2). */
   lose(cell: Cell, why: string): void {
-    this.#held.delete(cell);
+    this.#leave(cell);
     this.#lost.add(cell);
     cell.kill(failure("LeaseLost", `${cell.label} is no longer held by ${this.#options.node}: ${why}`));
   }

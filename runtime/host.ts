@@ -21,7 +21,7 @@ import type { ActorEnd, WireError } from "./envelope.ts";
 import { FlotillaError, runtimeError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import { type FleetTies, type Holding, Holdings } from "./holdings.ts";
-import type { LogLevel, LogSink } from "./log.ts";
+import type { LogLevel, LogLine, LogSink } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
 import type { Store } from "./store.ts";
 import type { Tracing } from "./trace.ts";
@@ -40,6 +40,8 @@ export interface SpawnRequest extends TypeRequest {
   readonly owner?: string;
   /** The actor that spawned it. */
   readonly parent?: Address;
+  /** The process that was made for it, when it shall have one of its own. */
+  readonly process?: string;
   /** The entry of a node that has departed, to be taken over: the actor is made again. */
   readonly takeover?: Claim;
 }
@@ -48,6 +50,8 @@ export interface HostOptions {
   readonly node: string;
   readonly clock: Clock;
   readonly log: LogSink;
+  /** Takes what an actor says whose owner is another node. */
+  readonly forward: (owner: string, line: LogLine) => void;
   readonly store: Store;
   readonly directory: Directory;
   readonly counts: Counts;
@@ -265,7 +269,10 @@ export class Host implements CellHost {
 
   log(level: LogLevel, message: string, data: Readonly<Record<string, unknown>> = {}, cell?: Cell): void {
     const { node } = this.#options;
-    this.#options.log({ level, atMs: this.clock.now(), node, message, data, ...(cell && { actor: cell.label }) });
+    const line = { level, atMs: this.clock.now(), node, message, data, ...(cell && { actor: cell.label }) };
+    this.#options.log(line);
+    const owner = cell && this.holdings.ownerOf(cell);
+    if (owner !== undefined) this.#options.forward(owner, line);
   }
 
   // Ends --------------------------------------------------------------------------------------------------------------------

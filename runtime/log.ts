@@ -5,8 +5,8 @@
 //                └──▶ LogForwarder[owner] ──a batch every FLUSH_MS──▶ receiveLogLines ──▶ sink of the owner
 //
 // LO1  Taking a line never throws and never waits: an actor must not fail because it speaks.
-// LO2  For each owner at most `linesPerSecond` lines and BATCH_MAX_CHARS characters wait at once; what is dropped is counted and the owner
-//      is told how many ("37 lines dropped").
+// LO2  For each owner at most `linesPerSecond` lines and BATCH_MAX_CHARS characters wait at once, and none for one that cannot be reached;
+//      what is dropped is counted and the owner is told how many ("37 lines dropped").
 // LO3  Lines of one node come in order. What is on its way when a node dies is lost.
 // LO4  What travels is JSON of bounded size: data that is no JSON becomes text.
 // LO5  A line that comes from elsewhere is looked at before it is believed: it speaks for its own node only.
@@ -85,8 +85,8 @@ export interface LogForwarderOptions {
   /** This node's name: who says that lines were dropped. */
   readonly node: string;
   readonly clock: Clock;
-  /** Hands a batch on to a node; must not throw. */
-  readonly send: (node: string, lines: readonly LogLine[]) => void;
+  /** Hands a batch on to a node; false when it cannot be reached now. Must not throw. */
+  readonly send: (node: string, lines: readonly LogLine[]) => boolean;
   /** For each owner. Default 1,000. */
   readonly linesPerSecond?: number;
 }
@@ -171,7 +171,7 @@ export class LogForwarder {
     this.#flush(owner, waiting, secondIsOver);
     if (secondIsOver) {
       // Quiet for a whole second: nothing is kept for this owner, no timer runs.
-      if (waiting.taken === 0) return void this.#waiting.delete(owner);
+      if (waiting.taken === 0 && waiting.dropped === 0) return void this.#waiting.delete(owner);
       waiting.taken = 0;
       waiting.sinceMs = nowMs;
     }
@@ -181,15 +181,19 @@ export class LogForwarder {
   /** `tells`: how many were dropped is said once for each second, not with every batch. */
   #flush(owner: string, waiting: Waiting, tells: boolean): void {
     const { lines, dropped } = waiting;
-    if (tells && dropped > 0) {
-      const { node, clock } = this.#options;
-      const message = `${dropped} line${dropped === 1 ? "" : "s"} dropped`;
-      lines.push({ level: "warn", atMs: clock.now(), node, message });
-      waiting.dropped = 0;
-    }
+    const { node, clock, send } = this.#options;
+    const telling = tells && dropped > 0;
+    const message = `${dropped} line${dropped === 1 ? "" : "s"} dropped`;
+    const sent: readonly LogLine[] = telling ? [...lines, { level: "warn", atMs: clock.now(), node, message }] : lines;
     waiting.lines = [];
     waiting.chars = 0;
-    if (lines.length > 0) this.#options.send(owner, lines);
+    if (sent.length === 0) return;
+    if (send(owner, sent)) {
+      if (telling) waiting.dropped = 0;
+      return;
+    }
+    waiting.dropped += lines.length;
+    this.#dropped += lines.length;
   }
 }
 

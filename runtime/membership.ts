@@ -8,7 +8,7 @@
 //      the last one (ST5). So leaving and dying are told apart.
 // ME4  After joining, a reconnection or a broken watch nobody is declared dead for one TTL (RO2).
 
-import { type Clock, sleep } from "./clock.ts";
+import { type Clock, finishesWithin, sleep } from "./clock.ts";
 import { runtimeError } from "./errors.ts";
 import { Lease, type LeaseProfile } from "./lease.ts";
 import type { LogLevel } from "./log.ts";
@@ -93,6 +93,11 @@ export class Membership {
     return this.presence(node).kind === "present";
   }
 
+  /** Whether a node is there and means to stay. */
+  isStaying(node: string): boolean {
+    return this.#roll.isStaying(node);
+  }
+
   presence(node: string): Presence {
     if (node !== this.node) return this.#roll.presence(node);
     return this.isValid ? { kind: "present" } : { kind: "missing", sinceMs: this.#lostMs };
@@ -112,10 +117,33 @@ export class Membership {
 
   /** Tells the others that this node can make actors of `type` from now on. */
   knows({ type, version }: { readonly type: string; readonly version: string }): void {
-    const { types } = this.#record;
-    if (types.some((known) => known.type === type)) return;
+    const { types, parent } = this.#record;
+    // Nobody asks what the process of one actor could make.
+    if (parent !== undefined || types.some((known) => known.type === type)) return;
     this.#record = { ...this.#record, types: [...types, { type, version }] };
     void this.#lease?.renew();
+  }
+
+  /** Resolves once `node` has been heard of: one that has just joined may be named before. At the latest after one TTL. */
+  async meet(node: string): Promise<void> {
+    if (this.presence(node).kind !== "missing") return;
+    const { clock, profile } = this.#options;
+    await finishesWithin(clock, profile.ttlMs, (done) => {
+      const stop = this.on((event) => {
+        if (!("record" in event) || event.record.node !== node) return;
+        stop();
+        done();
+      });
+    });
+  }
+
+  /** Says on behalf of another node, whose name is its id, that it is no more: who has seen its process end knows before its lease does. */
+  async bury(node: string): Promise<void> {
+    const { store } = this.#options;
+    const entry = await store.get(`node.${token(node)}`);
+    const record = entry && decode(entry.value);
+    if (entry === undefined || record?.node !== node || record.left) return;
+    await store.update(entry.key, encode({ ...record, left: true }), entry.revision, { ttlMs: TTL_MIN_MS });
   }
 
   /** The way to the store was broken and is whole again: see ME4. Call it before anything that the store says afterwards. */

@@ -18,6 +18,8 @@ export interface SpawnSettings {
   readonly reentrant: boolean;
   readonly mailboxMax: number;
   readonly copy: boolean;
+  /** Whether it shares its node's process with others. */
+  readonly isolation: "shared" | "process";
   /** Absent: the call time-out of the node it lives on. */
   readonly startTimeoutMs?: number;
 }
@@ -34,6 +36,7 @@ const DEFAULT_SETTINGS: SpawnSettings = {
   reentrant: false,
   mailboxMax: 10_000,
   copy: true,
+  isolation: "shared",
 };
 
 /** A value in a few words. */
@@ -95,6 +98,7 @@ const SPAWN_OPTIONS: ReadonlySet<string> = new Set<keyof SpawnOptions>([
   "copy",
   "detached",
   "startTimeoutMs",
+  "isolation",
   "node",
 ]);
 
@@ -125,6 +129,10 @@ export function handleAddress(handle: unknown): Address {
 
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal", "an AbortSignal", signal);
+}
+
+function checkedIsolation(value: SpawnSettings["isolation"]): SpawnSettings["isolation"] {
+  return value === "shared" || value === "process" ? value : refuse("isolation", '"shared" or "process"', value);
 }
 
 function checkNames(options: SpawnOptions): void {
@@ -189,7 +197,10 @@ export function checkCallOptions(options: CallOptions): void {
 export function spawnSettings(options: SpawnOptions | undefined): SpawnSettings {
   if (options === undefined) return DEFAULT_SETTINGS;
   checkNames(options);
-  const { concurrency, mailboxMax, escalate, failOnThrow, reentrant, copy } = { ...DEFAULT_SETTINGS, ...options };
+  const { concurrency, mailboxMax, escalate, failOnThrow, reentrant, copy, isolation } = {
+    ...DEFAULT_SETTINGS,
+    ...options,
+  };
   const { startTimeoutMs } = options;
   return {
     restart: restartPolicy(options.restart),
@@ -199,6 +210,7 @@ export function spawnSettings(options: SpawnOptions | undefined): SpawnSettings 
     reentrant: flag("reentrant", reentrant),
     mailboxMax: wholeNumber("mailboxMax", mailboxMax, 1, 10_000_000),
     copy: flag("copy", copy),
+    isolation: checkedIsolation(isolation),
     ...(startTimeoutMs !== undefined && { startTimeoutMs: milliseconds("startTimeoutMs", startTimeoutMs, 1) }),
   };
 }

@@ -66,6 +66,8 @@ export interface Receipt {
   readonly asks: Range;
   readonly watches: Range;
   readonly casts: number;
+  /** Said again until the node is there or gone for good. */
+  readonly probes: number;
 }
 
 /** Whatever comes is a receipt: anybody might send one. */
@@ -80,6 +82,7 @@ export function readReceipt(receipt: string): Receipt {
     asks: range(0),
     watches: range(2),
     casts: Math.min(at(4), HELD_MAX),
+    probes: at(5),
   };
 }
 
@@ -91,9 +94,10 @@ const isAsk = (envelope: Envelope): boolean =>
 
 /** Numbers rise in the order in which envelopes are posted, so what lies between the first and the last is in this frame or settled. */
 function receiptOf(batch: readonly Envelope[]): string {
-  let [firstAsk, lastAsk, firstWatch, lastWatch, casts] = [0, 0, 0, 0, 0];
+  let [firstAsk, lastAsk, firstWatch, lastWatch, casts, probes] = [0, 0, 0, 0, 0, 0];
   for (const envelope of batch) {
     if (envelope.kind === "cast") casts++;
+    else if (envelope.kind === "probe") probes++;
     else if (envelope.kind === "watch") {
       lastWatch = envelope.id;
       if (firstWatch === 0) firstWatch = lastWatch;
@@ -102,7 +106,7 @@ function receiptOf(batch: readonly Envelope[]): string {
       if (firstAsk === 0) firstAsk = lastAsk;
     }
   }
-  return `${firstAsk}-${lastAsk}-${firstWatch}-${lastWatch}-${casts}`;
+  return `${firstAsk}-${lastAsk}-${firstWatch}-${lastWatch}-${casts}-${probes}`;
 }
 
 export class Outbox {
@@ -126,7 +130,7 @@ export class Outbox {
   }
 
   post(envelope: Envelope): void {
-    if (this.#waiting.push(envelope) >= this.#cutAt) this.#flush();
+    if (this.#waiting.push(envelope) >= this.#cutAt) this.flush();
     else if (!this.#armed) {
       this.#armed = true;
       // After every microtask of this tick: what actors do one after the other then leaves together.
@@ -134,37 +138,43 @@ export class Outbox {
     }
   }
 
+  /** Whether what is posted leaves with the next flush. Otherwise it waits, and must not share bytes with anybody. */
+  get isReady(): boolean {
+    return !this.#storing && !this.#closed && !this.#way.isBroken;
+  }
+
   /** The connection is there again: what was held goes first. */
   restored(): void {
     if (this.#held.length === 0) return;
     this.#waiting = [...this.#held, ...this.#waiting];
     this.#held = [];
-    this.#flush();
+    this.flush();
   }
 
   /** Sends what waits; later envelopes are given back with Closed. */
   close(): void {
-    this.#flush();
+    this.flush();
     this.#closed = true;
   }
 
   readonly #flushLater = (): void => {
     this.#armed = false;
-    this.#flush();
+    this.flush();
   };
 
-  #flush(): void {
+  /** Sends what waits now instead of at the end of the tick. `hasLent`: because it shares bytes with others. */
+  flush(hasLent = false): void {
     if (this.#storing || this.#waiting.length === 0) return;
     const batch = this.#waiting;
     this.#waiting = [];
-    const left = this.#send(batch);
+    const left = this.#send(batch, hasLent);
     if (left.length > 0) this.#waiting = [...left, ...this.#waiting];
   }
 
   /** Answers what has to wait because bytes that go before it are on their way to blobs. */
-  #send(batch: readonly Envelope[]): readonly Envelope[] {
+  #send(batch: readonly Envelope[], hasLent = false): readonly Envelope[] {
     const { transport, codec } = this.#way;
-    const frame = codec.encodeFrame(batch);
+    const frame = hasLent ? codec.encodeBrief(batch) : codec.encodeFrame(batch);
     this.#cutAt = Math.ceil(Math.min(BATCH_MAX, (FRAME_TARGET_BYTES * batch.length) / frame.length));
     if (frame.length > transport.frameMaxBytes) return this.#sendLarge(batch, frame);
     if (!this.#transmit(frame, batch)) for (const envelope of batch) this.#refused(envelope);
@@ -215,7 +225,7 @@ export class Outbox {
     const stored = (then: () => void) => {
       this.#storing = false;
       then();
-      this.#flush();
+      this.flush();
     };
     const stamp = { kind: "stamp", id: ++this.#lastStamp, by: `${node} ${this.#peer}` } as const;
     blobs.put(codec.encodeFrame([envelope, stamp])).then(

@@ -5,15 +5,17 @@
 //
 // PE1  Envelopes for one peer arrive in the order they were made, unless the transport loses some.
 // PE2  An envelope that certainly will not arrive fails its call at once with Unavailable; nothing is dropped without a word.
-// PE3  An answer is matched by its sender and id; one that nobody waits for (late, repeated, forged) is dropped.
-// PE4  When frames may have been lost, each side asks the other which of its calls it still works on; the rest fail with Unknown.
+// PE3  An answer is matched by its sender and id; one that nobody waits for (late, repeated, forged) is dropped. Ids are never used again, also
+//      not when a node that was given up comes back: what it still says is about questions that are over.
+// PE4  When frames may have been lost, each side asks the other which of its calls it still works on, until it is heard; the rest fail with
+//      Unknown. Streams are broken off by both sides: chunks and credit that were lost would leave them waiting for each other.
 // PE5  Once the node is gone, whoever waits for it is told at once, and what it waits for here is given up.
 
 import { type Address, formatAddress } from "./address.ts";
 import type { Receiver } from "./calls.ts";
 import { Message, type ReplySink } from "./cell/message.ts";
-import { goneFailure } from "./cell/refusal.ts";
-import { fromWire, type ReviveHandle, toWire } from "./codec.ts";
+import { goneFailure, movedFailure } from "./cell/refusal.ts";
+import { fromWire, LendingWriter, type ReviveHandle, toWire } from "./codec.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { CallEnvelope, CallExtras, CastEnvelope, Envelope, ReplyEnvelope, WireError } from "./envelope.ts";
 import type { ErrorData } from "./errors.ts";
@@ -39,6 +41,7 @@ export class Peer implements Receiver, ReplyChannel {
   readonly node: string;
   readonly #own: PeerNode;
   readonly #outbox: Outbox;
+  readonly #writer = new LendingWriter();
   /** What is asked of the peer, by our id. */
   readonly #outgoing = new IdTable<ReplySink>();
   /** For those of them that stream: the sequence of the next chunk. */
@@ -69,7 +72,7 @@ export class Peer implements Receiver, ReplyChannel {
 
   receive(message: Message, to: Address): undefined {
     const { method, deadlineMs, chain, sink, credit } = message;
-    const args = toWire(message.args, "args") as unknown[];
+    const args = this.wire(message.args, "args") as unknown[];
     const extras = extrasOf(message);
     if (sink === undefined) {
       this.post({ kind: "cast", to, method, args, deadlineMs, ...(extras && { extras }) });
@@ -118,6 +121,7 @@ export class Peer implements Receiver, ReplyChannel {
 
   post(envelope: Envelope): void {
     this.#outbox.post(envelope);
+    if (this.#writer.takeLent()) this.#outbox.flush(true);
   }
 
   fail(id: number, why: WireError): void {
@@ -160,8 +164,16 @@ export class Peer implements Receiver, ReplyChannel {
     const args = (isTagged ? fromWire(sent, revive) : sent) as unknown[];
     const message = withExtras(new Message(method, args, deadlineMs, [], undefined, undefined), extras);
     const cell = host.find(to);
-    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
+    const why = cell === undefined ? this.#gone(to) : cell.receive(message);
     if (why !== undefined) host.deadLetter(to, method, why);
+  }
+
+  /** Why nobody takes what came for `to`. Whoever sent it then looks for the actor where it lives now (RT1). */
+  #gone(to: Address): WireError {
+    const key = this.#own.host.holdings.entryLeft(to);
+    if (key === undefined) return goneFailure(formatAddress(to));
+    this.post({ kind: "moved", id: 0, actor: to.id, key });
+    return movedFailure(formatAddress(to));
   }
 
   takeCall({ id, to, method, args: sent, deadlineMs, chain, credit, extras }: CallEnvelope, isTagged: boolean): void {
@@ -174,8 +186,12 @@ export class Peer implements Receiver, ReplyChannel {
     this.#incoming.set(id, reply);
     deadlines.add(reply);
     const cell = host.find(to);
-    const why = cell === undefined ? goneFailure(formatAddress(to)) : cell.receive(message);
+    const why = cell === undefined ? this.#gone(to) : cell.receive(message);
     if (why !== undefined) reply.fail(why);
+  }
+
+  wire(value: unknown, root: string): unknown {
+    return this.#outbox.isReady ? this.#writer.write(value, root) : toWire(value, root);
   }
 
   answer(reply: ReplyEnvelope): void {
@@ -273,9 +289,24 @@ export class Peer implements Receiver, ReplyChannel {
 
   /** The connection is there again: frames in either direction may be gone (PE4). */
   restored(): void {
+    this.#breakStreams();
     this.post({ kind: "reconnected", id: 0 });
     this.probe();
     this.#outbox.restored();
+  }
+
+  /** The peer's connection broke and is there again. */
+  reconnected(): void {
+    this.#breakStreams();
+    this.probe();
+  }
+
+  #breakStreams(): void {
+    const why = failure("StreamBroken", `the connection to ${this.node} broke; part of the stream may be lost`);
+    for (const id of [...this.#nextChunk.keys()]) this.fail(id, why);
+    for (const id of this.#incoming.ids()) {
+      if (this.#incoming.get(id)?.message?.credit !== undefined) this.#finish(id)?.abandon(why);
+    }
   }
 
   /** Says what we wait for, also when that is nothing: the peer may work on something that we gave up. */

@@ -7,12 +7,14 @@
 import type { Address } from "./address.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Cancellable, ReplySink } from "./cell/message.ts";
+import type { Timer } from "./clock.ts";
 import { type Codec, type Frame, fromWire, type ReviveHandle, toWire } from "./codec.ts";
 import type { Counts } from "./counts.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
 import { failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
+import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import { type Receipt, readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode, unknownActor } from "./peer.ts";
 import { checkedRequest, checkedType } from "./spawn-request.ts";
@@ -30,14 +32,25 @@ export interface PeersOptions {
   /** Blobs that all nodes share, for frames too large to send. */
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
+  /** Takes what this process's actors on other nodes log. */
+  readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
+  /** Makes the actor that a node asks for. */
+  readonly spawn: (request: SpawnRequest) => Address | Promise<Address>;
   /** Has a type ready here and takes its tasks. */
   readonly load: (request: TypeRequest) => Promise<void>;
+  /** Whether a node is known to be no more. */
+  readonly isDeparted: (node: string) => boolean;
+  /** Told when a node has given up an actor of its own, which has an entry. */
+  readonly moved: (key: string, node: string, actor: string) => void;
 }
 
 /** Departed nodes that are remembered: messages for others find out by themselves. */
 const DEPARTED_MAX = 10_000;
+
+/** Between two tries of what must be heard. */
+const AGAIN_MS = 250;
 
 export class Peers implements PeerNode {
   readonly node: string;
@@ -54,8 +67,13 @@ export class Peers implements PeerNode {
   readonly #watches: Watches;
   /** Frames that came while an earlier one of their peer is fetched (PS2). */
   readonly #stalled = new Map<Peer, Uint8Array[]>();
+  readonly #log: LogSink;
   readonly #reconnected: () => void;
+  readonly #spawn: PeersOptions["spawn"];
   readonly #load: (request: TypeRequest) => Promise<void>;
+  readonly #moved: PeersOptions["moved"];
+  readonly #isDeparted: (node: string) => boolean;
+  readonly #asking = new Map<string, Timer>();
   /** No number asked of a node that is gone is used again: it may come back and answer. */
   #lastIdOfGone = 0;
   #isBroken = false;
@@ -69,8 +87,12 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
+    this.#log = options.log;
     this.#reconnected = options.reconnected;
+    this.#spawn = options.spawn;
     this.#load = options.load;
+    this.#moved = options.moved;
+    this.#isDeparted = options.isDeparted;
     this.#watches = new Watches({ host: this.host, revive: this.revive, find: (node) => this.find(node) });
   }
 
@@ -94,9 +116,11 @@ export class Peers implements PeerNode {
       lost: (node, receipt) => this.#lost(node, readReceipt(receipt)),
       broken: () => {
         this.#isBroken = true;
+        this.host.log("warn", "the connection to the fleet's server is lost; it is being renewed");
       },
       restored: () => {
         this.#isBroken = false;
+        this.host.log("info", "the connection to the fleet's server is there again");
         this.#reconnected();
         for (const peer of this.#peers.values()) {
           peer.restored();
@@ -104,6 +128,29 @@ export class Peers implements PeerNode {
         }
       },
     });
+  }
+
+  /** The others may have given this node up meanwhile, and with it all that they did for it and told it (PE5). */
+  rejoined(): void {
+    for (const peer of this.#peers.values()) {
+      peer.probe();
+      this.#watches.again(peer);
+    }
+  }
+
+  /** What must be heard and found nobody: the node may not be back yet after a loss of the server, or it is dead. */
+  #askAgain(node: string): void {
+    if (this.#asking.has(node)) return;
+    this.#asking.set(
+      node,
+      this.host.clock.schedule(AGAIN_MS, () => {
+        this.#asking.delete(node);
+        if (this.#isDeparted(node)) return this.gone(node);
+        const peer = this.#peers.get(node);
+        peer?.probe();
+        if (peer !== undefined) this.#watches.again(peer);
+      }),
+    );
   }
 
   /** The way to a node; undefined when it is known to have departed. */
@@ -155,16 +202,24 @@ export class Peers implements PeerNode {
     return { cancel: () => peer.forget(id) };
   }
 
+  /** Hands log lines to a node; false while it cannot be reached: they are not worth keeping. */
+  sendLog(node: string, lines: readonly LogLine[]): boolean {
+    const peer = this.#isBroken ? undefined : this.find(node);
+    peer?.post({ kind: "log", id: 0, lines });
+    return peer !== undefined;
+  }
+
   /** Calls `onEnd` once when an actor of another node ends. Answers how to take that back. */
   watch(to: Address, onEnd: (end: ActorEnd) => void): () => void {
     return this.#watches.watch(to, onEnd);
   }
 
   /** A frame found nobody. */
-  #lost(node: string, { asks, watches, casts }: Receipt): void {
+  #lost(node: string, { asks, watches, casts, probes }: Receipt): void {
     const why = failure("Unavailable", `node ${node} is not there; it was not delivered`, { node });
     this.#peers.get(node)?.lost(asks, why);
     this.#watches.lost(node, watches, why);
+    if (probes > 0) this.#askAgain(node);
     for (let count = 0; count < casts; count++) this.host.deadLetter(unknownActor(node), "cast", why);
   }
 
@@ -269,13 +324,18 @@ export class Peers implements PeerNode {
         return this.#watches.drop(peer, envelope.id);
       case "signal":
         return this.#watches.hear(peer, envelope.id, envelope.end, isTagged);
+      case "log":
+        if (receiveLogLines(peer.node, envelope.lines, this.#log) === 0) return;
+        throw new TypeError("what should be log lines is none");
       case "reconnected":
-        peer.probe();
+        peer.reconnected();
         return this.#watches.again(peer);
       case "probe":
         return peer.takeProbe(envelope.ids);
       case "forgotten":
         return peer.takeForgotten(envelope.ids);
+      case "moved":
+        return this.#moved(envelope.key, peer.node, envelope.actor);
       case "stamp":
         return;
       default:
@@ -289,7 +349,7 @@ export class Peers implements PeerNode {
     try {
       const request = checkedRequest(options);
       const args = fromWire(request.args, this.revive) as unknown[];
-      reply.value(await this.host.spawn({ ...request, args }, undefined));
+      reply.value(await this.#spawn({ ...request, args }));
     } catch (error) {
       reply.fail(failureOf(error, `spawn of ${type}`));
     }
@@ -336,6 +396,7 @@ export class Peers implements PeerNode {
   }
 
   async close(): Promise<void> {
+    for (const timer of this.#asking.values()) timer.cancel();
     for (const peer of this.#peers.values()) peer.flush();
     await this.transport.close();
     for (const peer of this.#peers.values()) peer.close();

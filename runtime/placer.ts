@@ -21,6 +21,8 @@ export interface NodeRecord {
   readonly node: string;
   /** What people call it; at most one node of a fleet has it at a time. */
   readonly name: string;
+  /** The node that started it to hold one actor: it is that one's part, and no place for others. */
+  readonly parent?: string;
   readonly labels: Readonly<Record<string, string>>;
   /** Actor types it can make. */
   readonly types: readonly { readonly type: string; readonly version: string }[];

@@ -10,7 +10,13 @@ import type { Transport } from "./transport.ts";
 /** What a fleet rests on: for people, printed at start. */
 export interface FleetFacts {
   /** Of the NATS server that answers. */
-  readonly server: { readonly name: string; readonly version: string; readonly apiLevel: number };
+  readonly server: {
+    readonly name: string;
+    /** `host:port`, without credentials. */
+    readonly address: string;
+    readonly version: string;
+    readonly apiLevel: number;
+  };
   /** How far an acknowledged write is safe: `fast` survives any process, `durable` a power cut too, `replicated` the loss of a machine. */
   readonly durability: "fast" | "durable" | "replicated";
   readonly replicas: number;

@@ -9,7 +9,8 @@
 // RE2  An entry without a request, or of an actor whose owner has departed too, is deleted.
 // RE3  An entry that could not be recovered stays as it is, and is tried again whenever a node joins or changes, and after RETRY_MS.
 // RE4  What this node's own lost lease left behind is recovered like a departed node's, once it is back.
-// RE5  Where an actor lived, or asked to live, does not bind where it lives next: that place is gone.
+// RE5  Processes of single actors recover nobody: their threads belong to their actors. They do hand over their own.
+// RE6  Where an actor lived, or asked to live, does not bind where it lives next: that place is gone.
 
 import { createHash } from "node:crypto";
 import type { Address } from "./address.ts";
@@ -53,11 +54,12 @@ export class Recovery {
   readonly #waiting = new Map<string, { readonly timer: Timer; readonly dueMs: number }>();
   /** Departed nodes with entries that nobody could recover (RE3). */
   readonly #unfinished = new Set<string>();
-  readonly #stopListening: () => void;
+  readonly #stopListening: () => void = () => {};
   #closed = false;
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
+    if (options.membership.record.parent !== undefined) return;
     this.#stopListening = options.membership.on((event) => {
       if (event.kind === "left") this.#await(event.record.node);
       else if (event.kind === "joined" || event.kind === "changed")
@@ -100,7 +102,8 @@ export class Recovery {
 
   #turnMs(node: string): number {
     const { membership } = this.#options;
-    const survivors = membership.nodes().map((record) => record.node);
+    const nodes = membership.nodes().filter(({ parent }) => parent === undefined);
+    const survivors = nodes.map((record) => record.node);
     return TURN_MS * turnOf(membership.node, survivors, node);
   }
 
@@ -168,10 +171,21 @@ export class Recovery {
     const next = async (): Promise<void> => {
       for (let each = queue.pop(); each !== undefined; each = queue.pop()) {
         await surrender(each);
-        await this.#move(each).catch((error: unknown) => this.#failed("an actor could not be handed over", error));
+        await this.#handOverOne(each);
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, next));
+  }
+
+  async #handOverOne(movable: Movable): Promise<void> {
+    const { type, name } = movable.request;
+    const what = `${type}${name === undefined ? "" : ` "${name}"`}`;
+    try {
+      const moved = await this.#move(movable);
+      if (moved !== undefined) this.#options.log("info", `${what} was handed over to ${moved.node}`, {});
+    } catch (error) {
+      this.#failed(`${what} could not be handed over`, error);
+    }
   }
 
   #failed(what: string, error: unknown): void {

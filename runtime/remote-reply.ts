@@ -15,6 +15,8 @@ import { failure, failureOf } from "./failure.ts";
 
 /** The way back to who asked. */
 export interface ReplyChannel {
+  /** A value as it travels; to be given to `answer` at once. Throws NotSendable. */
+  wire(value: unknown, root: string): unknown;
   /** Sends an answer; all but chunks are the last one. */
   answer(reply: ReplyEnvelope): void;
 }
@@ -42,7 +44,7 @@ export class RemoteReply implements ReplySink, Waiting {
     let wire = value;
     if (!isSimple(value)) {
       try {
-        wire = toWire(value, "result");
+        wire = this.#channel.wire(value, "result");
       } catch (error) {
         return this.fail(failureOf(error, "result"));
       }
@@ -55,7 +57,7 @@ export class RemoteReply implements ReplySink, Waiting {
     if (this.#done) return;
     let wire: unknown;
     try {
-      wire = toWire(value, "chunk");
+      wire = this.#channel.wire(value, "chunk");
     } catch (error) {
       const why = failureOf(error, "chunk");
       this.fail(why);

@@ -58,6 +58,12 @@ export class Roll {
     return [...this.#byNode.values()].filter((seat) => seat.missingSinceMs === undefined).map((seat) => seat.record);
   }
 
+  /** Whether it is there and does not drain. */
+  isStaying(node: string): boolean {
+    const seat = this.#byNode.get(node);
+    return seat !== undefined && seat.missingSinceMs === undefined && !seat.record.draining;
+  }
+
   presence(node: string): Presence {
     const seat = this.#byNode.get(node);
     if (seat !== undefined) {

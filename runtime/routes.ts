@@ -1,8 +1,10 @@
 // Where a message for an address goes: a cell here, another node, or, when neither has the actor any more, wherever it was moved to.
 // It moves nobody (recovery.ts) and keeps no names (directory.ts).
 //
-// RT1  An address without an entry (`key`) means one place for ever. One with an entry is looked up again once its place has gone.
+// RT1  An address without an entry (`key`) means one place for ever. One with an entry is looked up again once its place has gone, and
+//      for each message while its place is about to go.
 // RT2  Messages that come while an entry is looked up wait in order, and go on in order.
+//      That a place has gone is known from membership, or told by the node itself when it lives on without the actor (`left`).
 // RT3  What was found is remembered, so only the first message after a move pays for it.
 
 import { type Address, formatAddress } from "./address.ts";
@@ -21,9 +23,10 @@ export interface RoutesOptions {
   readonly node: string;
   readonly host: Host;
   readonly peers: Peers;
-  readonly isPresent: (node: string) => boolean;
-  /** Where the actor lives now, or what its callers are told. */
-  readonly resolve: (address: Address) => Promise<Address | WireError>;
+  /** Whether a node is there and means to stay: one that is draining may give any actor away. */
+  readonly isStaying: (node: string) => boolean;
+  /** Where the actor lives now, or what its callers are told. `isSilent`: it does not answer at that address. */
+  readonly resolve: (address: Address, isSilent: boolean) => Promise<Address | WireError>;
 }
 
 export class Routes {
@@ -31,6 +34,8 @@ export class Routes {
   /** Entry → where its actor was found. */
   readonly #moved = new Map<string, Address>();
   readonly #lookups = new Map<string, Lookup>();
+  /** Entry → where its actor is no more. */
+  readonly #left = new Map<string, string>();
 
   constructor(options: RoutesOptions) {
     this.#options = options;
@@ -40,13 +45,40 @@ export class Routes {
   find(address: Address): Receiver | undefined {
     const { key } = address;
     if (key === undefined) return this.#at(address);
-    // Whoever comes while it is looked up waits behind those who came before (RT2).
-    const pending = this.#lookups.get(key);
-    if (pending !== undefined) return pending;
+    const lookup = this.#lookups.get(key);
+    if (lookup !== undefined) return lookup;
     const known = this.#moved.get(key) ?? address;
+    if (this.#left.size > 0 && this.#takeLeft(key, known)) return this.#lookUp(key, known, true);
     const found = this.#at(known);
-    if (found !== undefined && (known.node === this.#options.node || this.#options.isPresent(known.node))) return found;
-    return this.#lookUp(key, known);
+    if (found === undefined || !this.#isSettled(known)) return this.#lookUp(key, known, found === undefined);
+    return known === address ? found : new Redirect(found, known);
+  }
+
+  #isSettled({ node }: Address): boolean {
+    return node === this.#options.node || this.#options.isStaying(node);
+  }
+
+  /** Where the actor lives now, for what is no message to it: at once where that is known, else looked up; or why nobody can tell. */
+  locate(address: Address): Address | Promise<Address | WireError> {
+    const { key } = address;
+    if (key === undefined) return address;
+    const known = this.#moved.get(key) ?? address;
+    const { node, host } = this.#options;
+    const isGone = known.node === node && host.find(known) === undefined;
+    const isSilent = isGone || (this.#left.size > 0 && this.#takeLeft(key, known));
+    return !isSilent && this.#isSettled(known) ? known : this.#options.resolve(known, isSilent);
+  }
+
+  /** A node says that it has this actor no more: the next message for it is looked up. */
+  left(key: string, node: string, actor: string): void {
+    if (this.#left.size >= MOVES_MAX) this.#left.clear();
+    this.#left.set(key, `${node}/${actor}`);
+  }
+
+  /** Whether that is news: where the actor was found since, it may well be. */
+  #takeLeft(key: string, { node, id }: Address): boolean {
+    const left = this.#left.get(key);
+    return left !== undefined && this.#left.delete(key) && left === `${node}/${id}`;
   }
 
   #at(address: Address): Receiver | undefined {
@@ -54,15 +86,17 @@ export class Routes {
     return address.node === node ? host.find(address) : peers.find(address.node);
   }
 
-  #lookUp(key: string, address: Address): Lookup {
+  #lookUp(key: string, address: Address, isSilent: boolean): Lookup {
     const lookup = new Lookup();
     this.#lookups.set(key, lookup);
-    void this.#resolve(key, address, lookup);
+    void this.#resolve(key, address, lookup, isSilent);
     return lookup;
   }
 
-  async #resolve(key: string, address: Address, lookup: Lookup): Promise<void> {
-    const found = await this.#options.resolve(address).catch((error: unknown) => failureOf(error, "looking it up"));
+  async #resolve(key: string, address: Address, lookup: Lookup, isSilent: boolean): Promise<void> {
+    const found = await this.#options
+      .resolve(address, isSilent)
+      .catch((error: unknown) => failureOf(error, "looking it up"));
     this.#lookups.delete(key);
     if ("code" in found) {
       this.#moved.delete(key);
@@ -94,6 +128,23 @@ export class Routes {
   #refuse(message: Message, to: Address, why: WireError): void {
     if (message.sink !== undefined) message.sink.fail(why);
     else this.#options.host.deadLetter(to, message.method, why);
+  }
+}
+
+/** Takes messages for an actor where it lives now: the handles that it is called by still say where it was. */
+class Redirect implements Receiver {
+  readonly copies: boolean;
+  readonly #receiver: Receiver;
+  readonly #to: Address;
+
+  constructor(receiver: Receiver, to: Address) {
+    this.copies = receiver.copies;
+    this.#receiver = receiver;
+    this.#to = to;
+  }
+
+  receive(message: Message): WireError | undefined {
+    return this.#receiver.receive(message, this.#to);
   }
 }
 

@@ -9,9 +9,12 @@ import type { CodeShipper } from "./code/code-shipper.ts";
 import { copyArgs } from "./copy.ts";
 import { runtimeError } from "./errors.ts";
 import type { Host, SpawnRequest } from "./host.ts";
+import type { Membership } from "./membership.ts";
 import { spawnSettings } from "./options.ts";
 import type { Peers } from "./peers.ts";
 import { type Decision, type NodeRecord, type Placer, unplaceable } from "./placer.ts";
+import { processError } from "./processes/errors.ts";
+import type { ProcessPool } from "./processes/process-pool.ts";
 import { isThenable } from "./thenable.ts";
 import type { Types } from "./types.ts";
 
@@ -20,6 +23,8 @@ const NO_ARGS: readonly unknown[] = [];
 
 export interface SpawnerOptions {
   readonly node: string;
+  /** Absent in a process that is alone. */
+  readonly membership: Membership | undefined;
   readonly host: Host;
   readonly peers: Peers;
   readonly types: Types;
@@ -28,6 +33,8 @@ export interface SpawnerOptions {
   readonly questions: Questions;
   /** Who is there; empty in a process that is alone. */
   readonly nodes: () => readonly NodeRecord[];
+  /** The processes of this node; undefined where it can have none. */
+  readonly processes: () => ProcessPool | undefined;
   /** Ends an actor on another node in order; nobody waits for it. */
   readonly stop: (address: Address) => void;
 }
@@ -50,12 +57,42 @@ export class Spawner {
         data: { rejected: decision.rejected },
       });
     }
-    if (decision.node === this.#options.node) return this.#options.host.spawn(request, parent);
-    const record = this.#options.nodes().find((known) => known.node === decision.node);
-    const code = await this.#options.shipper.codeFor(type, record);
+    const isHere = decision.node === this.#options.node;
+    if (isHere && !this.#isApart(request)) return this.#options.host.spawn(request, parent);
+    const code = isHere ? undefined : await this.#codeFor(type, decision.node);
     const address = await this.spawnAt(decision.node, code === undefined ? request : { ...request, code });
+    if (address.node !== decision.node) await this.#options.membership?.meet(address.node);
     if (parent !== undefined && request.detached !== true) this.#tie(parent, address);
     return address;
+  }
+
+  #codeFor(type: ActorType, node: string): Promise<string | undefined> {
+    const { nodes, shipper } = this.#options;
+    return shipper.codeFor(
+      type,
+      nodes().find((record) => record.node === node),
+    );
+  }
+
+  /** Whether an actor asked for here gets a process of its own; one that was made for it is this one. */
+  #isApart({ settings, process }: SpawnRequest): boolean {
+    return settings.isolation === "process" && process !== this.#options.node;
+  }
+
+  /** Makes an actor that was decided to be here: in this process, or in one of its own. */
+  make(request: SpawnRequest): Address | Promise<Address> {
+    return this.#isApart(request) ? this.#makeApart(request) : this.#options.host.spawn(request, undefined);
+  }
+
+  async #makeApart(request: SpawnRequest): Promise<Address> {
+    const { membership, processes } = this.#options;
+    // A process that is asked for another has one beside it.
+    const parent = membership?.record.parent;
+    if (parent !== undefined) return this.spawnAt(parent, request);
+    const own = processes();
+    if (own !== undefined) return own.spawn(request);
+    const message = `${request.type} shall live in a process of its own, which is a member of a fleet, and this system is alone`;
+    throw processError("ProcessNeedsFleet", message, { data: { type: request.type } });
   }
 
   /** A child on another node ends with the life that spawned it, as one here does; its own host sees to it when this node dies. */
@@ -109,8 +146,8 @@ export class Spawner {
 
   /** Has a node, this one or another, make what was decided. */
   spawnAt(node: string, request: SpawnRequest): Address | Promise<Address> {
-    const { host, peers, questions } = this.#options;
-    if (node === this.#options.node) return host.spawn(request, undefined);
+    const { peers, questions } = this.#options;
+    if (node === this.#options.node) return this.make(request);
     // Starting has a bound of its own, which the node keeps; the way there and back has the call's.
     const { startTimeoutMs } = request.settings;
     return questions.ask(
@@ -131,7 +168,8 @@ export class Spawner {
       version: type.version,
       args,
       settings,
-      owner: this.#options.node,
+      // What is spawned in the process of one actor and belongs to no actor is its node's.
+      owner: this.#options.membership?.record.parent ?? this.#options.node,
       ...(code !== undefined && { code }),
       ...(name !== undefined && { name }),
       ...(namespace !== undefined && { namespace }),

@@ -91,9 +91,10 @@ export class ActorSystem implements AsyncDisposable {
     return this.#settings.facts;
   }
 
-  /** Every node of the fleet that is there now, this one first. Empty in a process that is alone. */
+  /** Every node of the fleet that is there now, this one first; not the processes of single actors. Empty in a process that is alone. */
   nodes(): readonly NodeRecord[] {
-    return this.#settings.membership?.nodes() ?? [];
+    const nodes = this.#settings.membership?.nodes() ?? [];
+    return nodes.filter(({ node, parent }) => parent === undefined || node === this.node);
   }
 
   // Actors ------------------------------------------------------------------------------------------------------------------
@@ -109,7 +110,8 @@ export class ActorSystem implements AsyncDisposable {
   /**
    * Makes an actor and resolves to its handle once it has started.
    * Throws InvalidOption, NotSendable (an argument), NameTaken, Unplaceable, UnknownActorType (on another node), ActorStartFailed, Closed;
-   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped.
+   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped; with a process of its own also ActorModuleInvalid,
+   * ProcessFailed, ProcessLimit, ProcessNeedsFleet.
    */
   spawn<Class extends ActorClass>(
     type: ActorType<Class>,

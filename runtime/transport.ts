@@ -1,7 +1,7 @@
 // Port: moves frames between nodes. A frame is opaque bytes here; codec.ts says what is in it.
 //
-// TP1  At most once: a frame arrives whole and unchanged, or not at all. Nothing is repeated. A frame belongs to the transport once it is
-//      sent: whoever made it does not change it again.
+// TP1  At most once: a frame arrives whole and unchanged, or not at all. Nothing is repeated. A frame is good until the end of
+//      the event loop's turn in which it was sent: a form that needs it longer copies it.
 // TP2  Frames of one sender to one receiver arrive in the order they were sent; between other pairs there is no order.
 // TP3  `send` never blocks and never calls a receiver before it returns. It answers whether the frame was taken: false means that it
 //      will certainly not arrive (not connected, closed, a peer known to be nobody), so a caller can fail at once instead of waiting.

@@ -6,8 +6,10 @@
 // TY3  A request is never answered with another version than it asks for.
 
 import type { ActorType } from "./actor.ts";
+import { exportLine } from "./code/actor-module.ts";
 import { addType, type CodeLoader } from "./code/code-loader.ts";
 import { codeError } from "./code/errors.ts";
+import { runningScript } from "./code/running-script.ts";
 import { type FlotillaError, runtimeError } from "./errors.ts";
 
 /** The part of a spawn request that names a class. */
@@ -59,12 +61,37 @@ export class Types {
 
   /** The class a request means. Throws UnknownActorType, VersionSkew, CodeNotAllowed, and what loading throws. */
   find(request: TypeRequest): ActorType | Promise<ActorType> {
+    return this.#ownOf(request) ?? this.#brought(request, request.code as string);
+  }
+
+  /**
+   * URL of the module that has the class a request means, for a process that imports it anew; undefined for one that came in a bundle.
+   * Throws UnknownActorType, VersionSkew, ActorModuleInvalid.
+   */
+  moduleOf(request: TypeRequest): string | undefined {
+    const own = this.#ownOf(request);
+    if (own === undefined) return undefined;
+    const { type, module } = own;
+    if (module === undefined || !module.startsWith("file:")) {
+      const remedy = exportLine(type, "{ module: import.meta.url }");
+      const message = `it is not known which file defines "${type}" (${module}), so no other process can import it; say so: ${remedy}`;
+      throw codeError("ActorModuleInvalid", message, { data: { type } });
+    }
+    const script = runningScript(module);
+    if (script === undefined) return module;
+    const message = `${script} defines "${type}" and is the program that runs, so importing it in another process would run it there`;
+    const remedy = "move the actors into a module of their own, or do the rest only if (import.meta.main)";
+    throw codeError("ActorModuleInvalid", `${message}; ${remedy}`, { data: { type, path: script } });
+  }
+
+  /** The process's own class for a request; undefined when it comes in a bundle. */
+  #ownOf(request: TypeRequest): ActorType | undefined {
     const known = this.#types.get(request.type);
     if (known !== undefined && known.version === request.version) return known;
     if (known !== undefined && !(request.code !== undefined && this.#code.allowed))
       throw this.#skew(request, known.version);
     if (request.code === undefined) throw this.#unknown(request.type);
-    return this.#brought(request, request.code);
+    return undefined;
   }
 
   async #brought(request: TypeRequest, code: string): Promise<ActorType> {

@@ -28,7 +28,7 @@ import { Life } from "./life.ts";
 import { Mailbox } from "./mailbox.ts";
 import { Callback, type Message } from "./message.ts";
 import { pump } from "./pump.ts";
-import { deadlockFailure, fullFailure, goneFailure, unfitFailure } from "./refusal.ts";
+import { deadlockFailure, fullFailure, goneFailure, lateFailure, stoppedFailure, unfitFailure } from "./refusal.ts";
 import { currentRunning, Running, type RunningActor } from "./running.ts";
 import { decide, withinWindow } from "./supervisor.ts";
 
@@ -55,6 +55,7 @@ export class Cell implements Receiver, RunningActor, Owner {
   #context: unknown = undefined;
   /** The last turn's Running, when no message has kept it. */
   #unkept: Running | undefined = undefined;
+  #moved: WireError | undefined = undefined; // once it is left to another node
   #stopping: Promise<void> | undefined = undefined;
   #aside: Aside | undefined = undefined;
   #life: Life<Cell> | undefined = undefined;
@@ -124,7 +125,7 @@ export class Cell implements Receiver, RunningActor, Owner {
   }
 
   receive(message: Message): WireError | undefined {
-    if (this.#leaving) return goneFailure(this.label);
+    if (this.#leaving) return this.#moved ?? goneFailure(this.label);
     if (message.chain.length > 0 && !this.settings.reentrant && this.#closesCircle(message))
       return deadlockFailure(message.chain, this.label);
     if (!this.#mailbox.push(message)) return this.whyFull();
@@ -165,8 +166,7 @@ export class Cell implements Receiver, RunningActor, Owner {
       if (message === undefined) return taken;
       if (message.cancelled !== undefined) continue;
       if (message.deadlineMs <= nowMs + STALE_MS && message.deadlineMs <= this.#host.clock.now()) {
-        const why = "the deadline passed before the actor got to it; it did not run";
-        this.refuse(message, failure("DeadlineExceeded", why));
+        this.refuse(message, lateFailure());
         continue;
       }
       this.#handled++;
@@ -300,9 +300,8 @@ export class Cell implements Receiver, RunningActor, Owner {
     const directive = decide(this.#restartsAtMs ?? [], restart, escalate && this.parent !== undefined, nowMs);
     this.#host.failed(this, why, directive.kind);
     if (directive.kind !== "restart") {
-      const { parent } = this;
       this.#end("failed", failure("ActorEnded", `${this.label} failed: ${why.message}`), why);
-      if (directive.kind === "escalate") parent?.fail(why);
+      if (directive.kind === "escalate") this.parent?.fail(why);
       return;
     }
     this.#state = "restarting";
@@ -337,9 +336,10 @@ export class Cell implements Receiver, RunningActor, Owner {
 
   /**
    * Ends the actor: what is in hand and its children within `timeoutMs`, then onStop within as much again. An actor that stops itself
-   * is not waited for.
+   * is not waited for. `moved`: what those hear whose messages have not begun, where it is made again elsewhere.
    */
-  stop(timeoutMs: number): Promise<void> {
+  stop(timeoutMs: number, moved?: WireError): Promise<void> {
+    this.#moved ??= moved;
     if (this.#state === "ended") return Promise.resolve();
     if (this.#stopping === undefined) this.#stopping = this.#stop(timeoutMs);
     else void this.#hurry(this.#stopping, timeoutMs);
@@ -349,14 +349,14 @@ export class Cell implements Receiver, RunningActor, Owner {
   /** A later stop with less patience than the first; twice, as the first may take that long. */
   async #hurry(stopping: Promise<void>, timeoutMs: number): Promise<void> {
     const inTime = await finishesWithin(this.#host.clock, 2 * timeoutMs, (done) => void stopping.then(done));
-    if (!inTime) this.#end("stopped", failure("ActorEnded", `${this.label} was stopped`));
+    if (!inTime) this.#end("stopped", stoppedFailure(this.label, this.#moved !== undefined));
   }
 
   async #stop(timeoutMs: number): Promise<void> {
     const { clock } = this.#host;
     const untilMs = clock.monotonic() + timeoutMs;
     const started = this.#state === "running";
-    const why = failure("ActorEnded", `${this.label} was stopped`);
+    const why = stoppedFailure(this.label, this.#moved !== undefined);
     this.#state = "stopping";
     this.#refuseWaiting(why);
     this.#life?.cancelTimers();
@@ -391,7 +391,7 @@ export class Cell implements Receiver, RunningActor, Owner {
   #refuseWaiting(why: WireError): void {
     this.#aside?.putBack();
     for (let message = this.#mailbox.take(); message !== undefined; message = this.#mailbox.take())
-      this.refuse(message, why);
+      this.refuse(message, this.#moved ?? why);
   }
 }
 

@@ -10,6 +10,23 @@ export function goneFailure(label: string): WireError {
   return failure("NoSuchActor", `no actor at ${label}: it is gone or never was there`, { address: label });
 }
 
+/** For one that is made again elsewhere: what was sent has certainly not begun. */
+export function movedFailure(label: string): WireError {
+  return failure("Unavailable", `${label} was given up by its node; it is made again, there or on another node`, {
+    address: label,
+  });
+}
+
+export function lateFailure(): WireError {
+  return failure("DeadlineExceeded", "the deadline passed before the actor got to it; it did not run");
+}
+
+/** For what is still in hand when an actor has been stopped. */
+export function stoppedFailure(label: string, isMoved: boolean): WireError {
+  if (!isMoved) return failure("ActorEnded", `${label} was stopped`);
+  return failure("ActorRestarted", `${label} was moved to another node while it worked on this`);
+}
+
 /** `perMs`: messages the actor has handled per millisecond so far. */
 export function fullFailure(label: string, max: number, perMs: number): WireError {
   // The time in which a tenth of the queue drains at the pace so far: soon enough to try, late enough to find room.

@@ -4,8 +4,6 @@
 // CS2  What this process itself was sent goes on under the hash it came by.
 
 import { hash as hashOf } from "node:crypto";
-import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { pathToFileURL } from "node:url";
 import type { ActorType } from "../actor.ts";
 import type { Blobs } from "../blobs.ts";
 import type { NodeRecord } from "../placer.ts";
@@ -14,12 +12,7 @@ import { bundleModule } from "./bundle.ts";
 import { ownVersions, packCode } from "./code-format.ts";
 import type { CodeLoader } from "./code-loader.ts";
 import { codeError } from "./errors.ts";
-
-/** The file this process was started with. */
-function mainFile(): string | undefined {
-  const [, path] = process.argv;
-  return path === undefined || !existsSync(path) ? undefined : realpathSync(path);
-}
+import { runningScript } from "./running-script.ts";
 
 export class CodeShipper {
   readonly #blobs: Blobs;
@@ -69,9 +62,8 @@ export class CodeShipper {
  * runs. Asked of the source, and before it is bundled: what a whole script imports may fail for lesser reasons.
  */
 function refuseScript(module: string): void {
-  const main = mainFile();
-  if (main === undefined || module !== pathToFileURL(main).href) return;
-  if (readFileSync(main, "utf8").includes("import.meta.main")) return;
+  const main = runningScript(module);
+  if (main === undefined) return;
   const message = `${main} is the script that runs, and loading it on a node would run it there`;
   const remedy = "move the actors into a module of their own, or do the rest only if (import.meta.main)";
   throw codeError("BundleFailed", `${message}; ${remedy}`, { data: { path: main } });

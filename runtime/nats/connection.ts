@@ -27,6 +27,8 @@ export interface NatsOptions extends Credentials {
 /** What is known about the server. */
 export interface NatsServerFacts {
   readonly name: string;
+  /** `host:port`, without credentials. */
+  readonly address: string;
   readonly version: string;
   readonly apiLevel: number;
   /** Largest message it takes, headers included. */
@@ -137,7 +139,8 @@ async function inspect(connection: Connection, shown: string, info: ServerInfo):
       apiLevel,
     });
   }
-  return { name: info.server_name, version: info.version, apiLevel, payloadMaxBytes: info.max_payload };
+  const { server_name: name, version, max_payload: payloadMaxBytes } = info;
+  return { name, address: connection.nc.getServer(), version, apiLevel, payloadMaxBytes };
 }
 
 export class Connection {
@@ -147,7 +150,7 @@ export class Connection {
   readonly inbox: string;
   readonly clock: Clock;
   /** Set by connectNats before anybody sees the connection. */
-  server: NatsServerFacts = { name: "", version: "", apiLevel: 0, payloadMaxBytes: 0 };
+  server: NatsServerFacts = { name: "", address: "", version: "", apiLevel: 0, payloadMaxBytes: 0 };
   readonly #requests: Requests;
   readonly #listeners = new Set<(isConnected: boolean) => void>();
   #isConnected = true;

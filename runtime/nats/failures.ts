@@ -8,7 +8,7 @@ import { portError } from "../port-errors.ts";
 const NATS_ERRORS = {
   ServerUnreachable: {
     retryable: true,
-    remedy: "Start a NATS server there (flotilla up starts one), or correct the address.",
+    remedy: "Start a NATS server there (flotilla server --folder DIR), or correct the address.",
   },
   ServerNotNats: { retryable: false, remedy: "Give the address and port of a NATS server." },
   ServerRefused: { retryable: false, remedy: "Correct the user, password, token or permissions of this connection." },

@@ -5,7 +5,9 @@
 // DT2  A replay: takes the failure back in the results log, puts the task into the queue again under its id and that event's sequence,
 //      and deletes the entry. Each step may be done twice, so one that was broken off is finished by the next; whoever deletes has won.
 
+import { sleep } from "../clock.ts";
 import { unreadable } from "../directory.ts";
+import type { Entry } from "../store.ts";
 import type { TaskEnvironment } from "./environment.ts";
 import { taskError } from "./errors.ts";
 import { kindOf, type Outcomes, tokenOf } from "./outcomes.ts";
@@ -32,6 +34,10 @@ interface Kept {
 
 /** Larger arguments go into blobs, so that any history fits beside them. */
 const INLINE_MAX_BYTES = 64 * 1_024;
+
+/** Between a failure and its entry, where no node has died in between. */
+const LAG_MAX_MS = 2_000;
+const POLL_MS = 20;
 
 const keyOf = (id: string): string => `dead.${tokenOf(id)}`;
 
@@ -105,11 +111,21 @@ export class TaskDeadLetters {
 
   async #kept(id: string): Promise<{ kept: Kept; revision: number }> {
     checkTaskId(id);
-    const entry = await this.#env.store.get(keyOf(id));
+    const entry = await this.#entry(id);
     if (entry === undefined) throw notDead(id, "is no dead letter");
     const kept = this.#read(entry.value);
     if (kept === undefined) throw unreadable(entry.key);
     return { kept, revision: entry.revision };
+  }
+
+  /** Whoever has just been told of a failure may ask before its entry is written (DT1): then it is waited for. */
+  async #entry(id: string): Promise<Entry | undefined> {
+    const { store, clock } = this.#env;
+    for (const untilMs = clock.monotonic() + LAG_MAX_MS; ; await sleep(clock, POLL_MS)) {
+      const entry = await store.get(keyOf(id));
+      if (entry !== undefined || clock.monotonic() >= untilMs) return entry;
+      if ((await this.#outcomes.last(id))?.outcome.kind !== "failed") return undefined;
+    }
   }
 
   /** Undefined for what is no dead task of ours. */

@@ -111,14 +111,15 @@ describe("the way to another node", () => {
   const forwarding = (linesPerSecond?: number) => {
     const clock = new FakeClock();
     const sent: [string, readonly LogLine[]][] = [];
+    const reach = { ok: true };
     const forwarder = new LogForwarder({
       node: "north",
       clock,
-      send: (node, lines) => sent.push([node, lines]),
+      send: (node, lines) => reach.ok && sent.push([node, lines]) > 0,
       ...(linesPerSecond !== undefined && { linesPerSecond }),
     });
     const messages = () => sent.flatMap(([, lines]) => lines.map(({ message }) => message));
-    return { clock, sent, forwarder, messages };
+    return { clock, sent, forwarder, messages, reach };
   };
 
   test("lines leave in batches for each owner, in order (LO3)", async () => {
@@ -146,6 +147,20 @@ describe("the way to another node", () => {
     await clock.advance(3_000);
     expect(messages().slice(11)).toEqual([...Array(10).fill("again"), "1 line dropped"]);
     expect(clock.pending).toBe(0);
+  });
+
+  test("nothing is kept for a node that cannot be reached; it is told how much when it can (LO2)", async () => {
+    const { clock, forwarder, messages, reach } = forwarding();
+    reach.ok = false;
+    for (let at = 0; at < 5; at++) {
+      forwarder.add("driver", line(`lost ${at}`));
+      await clock.advance(1_000);
+    }
+    reach.ok = true;
+    forwarder.add("driver", line("heard"));
+    await clock.advance(3_000);
+    expect(messages()).toEqual(["heard", "5 lines dropped"]);
+    expect([forwarder.dropped, clock.pending]).toEqual([5, 0]);
   });
 
   test("long lines count by their length (LO2)", async () => {

@@ -166,6 +166,7 @@ describe("receipts", () => {
       asks: { first: 1_000, last: 1_001 },
       watches: { first: 3, last: 5 },
       casts: 2,
+      probes: 0,
     });
   });
 

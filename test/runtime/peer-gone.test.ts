@@ -41,6 +41,12 @@ describe("a node that was declared gone", () => {
       counts: new Counts(),
       reconnected: () => {},
       load: async () => {},
+      log: () => {},
+      isDeparted: () => false,
+      spawn: async () => {
+        throw new Error("not here");
+      },
+      moved: () => {},
     });
     await peers.listen();
     const heard: string[] = [];

@@ -28,7 +28,7 @@ function open() {
     node: "here",
     host: { find: () => undefined, deadLetter: (_to: Address, method: string) => ends.push(`dead ${method}`) },
     peers: { find: receiver },
-    isPresent: (node: string) => present.has(node),
+    isStaying: (node: string) => present.has(node),
     resolve: () => {
       const lookup = Promise.withResolvers<Address | WireError>();
       lookups.push(lookup);

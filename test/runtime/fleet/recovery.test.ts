@@ -261,6 +261,7 @@ describe("when the owner is gone", () => {
       node: "b-1",
       clock: fleet.clock,
       log: () => {},
+      forward: () => {},
       store: fleet.store,
       values: new Codec().values((address) => address),
       directory: new Directory(fleet.store, { presence: (node) => membership.presence(node) }),
@@ -280,6 +281,14 @@ describe("when the owner is gone", () => {
     expect(await codeOf(spawning({ name: "late" }))).toBe("ActorEnded");
     expect(await spawning({ detached: true })).toMatchObject({ node: "b-1" });
   });
+});
+
+test("what a process spawns it can make itself: its own name will do as the place", async () => {
+  await using fleet = openFleet();
+  const { driver, hosts } = await openHosts(fleet, "a");
+  const own = await driver.system.spawn(Parent, { node: "driver" });
+  expect(own[ADDRESS].node).toBe(driver.system.node);
+  expect(hosts.map(({ system }) => countOf(system))).toEqual([0]);
 });
 
 describe("when a host's lease is lost", () => {

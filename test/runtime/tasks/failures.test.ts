@@ -5,7 +5,7 @@ import { FlotillaError, runtimeError } from "../../../runtime/errors.ts";
 import type { TaskFailure } from "../../../runtime/tasks/task.ts";
 import { caught, codeOf, outcome } from "../../support/caught.ts";
 import { FakeClock, settle } from "../../support/fake-clock.ts";
-import { encode, taskNodes } from "../../support/task-nodes.ts";
+import { encode, memoryTaskPorts, taskNodes } from "../../support/task-nodes.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
 const TYPE = { type: "counter" };
@@ -54,6 +54,28 @@ describe("an attempt that fails", () => {
       expect(pauses[index]).toBeGreaterThanOrEqual(nominal / 2);
       expect(pauses[index]).toBeLessThanOrEqual(nominal);
     }
+  });
+
+  it("can be shown by whoever has just been told of it, although its entry is still being written (DT1)", async () => {
+    const clock = new FakeClock();
+    const ports = memoryTaskPorts(clock);
+    const gate = Promise.withResolvers<void>();
+    const { store } = ports;
+    const create = store.create.bind(store);
+    store.create = async (key, ...rest) => {
+      if (key.startsWith("dead.")) await gate.promise;
+      return create(key, ...rest);
+    };
+    await using nodes = taskNodes({ clock, ports });
+    await nodes.open("worker", () => Promise.reject(runtimeError("NoSuchMethod", "so it is"))).tasks.serve("counter");
+    const { tasks } = nodes.open("driver");
+    const id = await tasks.submit(TYPE, "go", []);
+    expect(await codeOf(tasks.result(id))).toBe("TaskFailed");
+    const shown = tasks.deadLetters.show(id);
+    await clock.advance(100);
+    gate.resolve();
+    await clock.advance(100);
+    expect((await shown).history).toHaveLength(1);
   });
 
   it.each([
