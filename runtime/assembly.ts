@@ -313,6 +313,8 @@ export class Assembly {
   #serve(type?: string): void {
     if (this.#settings.servesTasks === false) return;
     this.tasks.serve(type).catch((error: unknown) => {
+      // One that leaves as soon as it has come has nothing to tell.
+      if (this.#closing !== undefined) return;
       this.host.log("error", `tasks of ${type ?? "living actors"} are not taken here`, { error: String(error) });
     });
   }

@@ -6,7 +6,8 @@
 //      from then on. Then the node tries to take its place again for as long as it runs, and tells `rejoined`.
 // ME3  A node that leaves says so in its key's last value, which expires by itself: a watcher may miss what lies between two writes, never
 //      the last one (ST5). So leaving and dying are told apart.
-// ME4  After joining, a reconnection or a broken watch nobody is declared dead for one TTL (RO2).
+// ME4  After joining, a reconnection or a broken watch nobody is declared dead for one TTL (RO2), and neither while this node has no lease
+//      or has just got it again: a server that stood still lets every key lapse at once, and nobody's connection breaks.
 
 import { type Clock, finishesWithin, sleep } from "./clock.ts";
 import { runtimeError } from "./errors.ts";
@@ -59,7 +60,8 @@ export class Membership {
     this.#record = record;
     this.node = record.node;
     this.#key = keyOf(record.name);
-    this.#roll = new Roll(clock, profile.ttlMs, (event) => this.#tell(event));
+    const mayJudge = () => this.isValid;
+    this.#roll = new Roll(clock, profile.ttlMs, mayJudge, (event) => this.#tell(event));
   }
 
   /** This node as it tells of itself. */
@@ -200,6 +202,7 @@ export class Membership {
 
   #lost(why: string): void {
     this.#lostMs = this.#options.clock.now();
+    this.#roll.beginGrace();
     this.#options.log("error", `this node lost its lease: ${why}`, { name: this.#record.name });
     this.#tell({ kind: "lost", why });
     void this.#rejoin();
@@ -224,6 +227,7 @@ export class Membership {
     // Leaving overtook it: what was just taken is given back.
     if (this.#leaving.signal.aborted) return lease.release();
     this.#lease = lease;
+    this.#roll.beginGrace();
     this.#options.log("info", "this node has its lease again", { name: this.#record.name });
     this.#tell({ kind: "rejoined" });
   }

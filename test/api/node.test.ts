@@ -7,6 +7,7 @@ import { nodesText } from "../../api/fleet-text.ts";
 import { fleetOptions, type NodeFlags, nodeOptions, serverOptions } from "../../api/options.ts";
 import { makePaper } from "../../api/paper.ts";
 import { isFlotillaError } from "../../runtime/index.ts";
+import { makeFolder } from "../support/git-repository.ts";
 import { recordOf, typesOf } from "../support/members.ts";
 import { natsForTests } from "../support/nats-server.ts";
 import { greetAsNats, listenTcp } from "../support/tcp-listener.ts";
@@ -129,6 +130,15 @@ describe("a mistake is one sentence with a remedy and status 1", { concurrent: t
     expect({ status, err }).toMatchObject({
       status: 1,
       err: expect.stringMatching(/2\.10\.0; 2\.14\.3 or newer.+go install/),
+    });
+  });
+
+  it.skipIf(nats.missing !== undefined)("a server's port that is in use", async ({ expect }) => {
+    await using folder = await makeFolder();
+    const { status, err } = await cli("server", "--folder", folder.path, "--port", String(nats.server.port));
+    expect({ status, err }).toEqual({
+      status: 1,
+      err: `flotilla: --port: ${nats.server.port} is in use; give another one, or 0 for any free one.\n`,
     });
   });
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type ActorEnd, type ActorSystem, isFlotillaError } from "../../runtime/index.ts";
 import { BUSY_MS, FAST, type FleetProcesses, openProcesses, sees, story, timed } from "../support/fleet-processes.ts";
 import { natsMissing } from "../support/nats-server.ts";
+import { pauseProcess } from "../support/paused-process.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { Boss, Keeper, Scribe } from "./actors.ts";
 import { type Ended, Load, topicLoad } from "./load.ts";
@@ -169,6 +170,38 @@ describe.skipIf(missing !== undefined)(
       expect(fleet.lines("reminded")).toHaveLength(1);
       expect(topic.seen).toEqual(topic.published);
       expect(remindedMs).toBeLessThan(2 * FAST.ttlMs + BUSY_MS);
+    });
+
+    test("paused for longer than a lease, which lets every key lapse at once: nobody is declared dead", async () => {
+      const { fleet, a, b, driver } = await open();
+      await using _ = fleet;
+      const keeper = await driver.spawn(Keeper, { name: "k", node: a.node, detached: true });
+      const { fence } = await keeper.save(1);
+      const boss = await driver.spawn(Boss, { node: a.node });
+      const own = await boss.ownScribe();
+      const ends: ActorEnd[] = [];
+      driver.watch(own, (end) => ends.push(end));
+      expect(await own.count()).toBe(1);
+      const pausedMs = driver.clock.now();
+      await pauseProcess(fleet.server.pid);
+      try {
+        await waitUntil("every key has lapsed", () => driver.clock.now() > pausedMs + FAST.ttlMs + 500);
+      } finally {
+        process.kill(fleet.server.pid, "SIGCONT");
+      }
+      const backMs = await timed(
+        waitUntil(
+          "the name is held again",
+          async () => (await end(keeper.with({ timeoutMs: 500 }).where())) === "value",
+        ),
+      );
+      const again = await keeper.save(2);
+      expect(again.fence).toBeGreaterThan(fence);
+      await sees(driver, a, b);
+      console.log("server paused:", { backMs });
+      const lines = story(pausedMs, a.log, b.log, driver.lines);
+      expect(ends, lines).toEqual([]);
+      expect(await own.count(), lines).toBe(2);
     });
   },
 );
