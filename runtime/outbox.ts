@@ -168,7 +168,13 @@ export class Outbox {
     const batch = this.#waiting;
     this.#waiting = [];
     const left = this.#send(batch, hasLent);
-    if (left.length > 0) this.#waiting = [...left, ...this.#waiting];
+    if (left.length > 0) this.#waiting = [...(hasLent ? this.#owned(left) : left), ...this.#waiting];
+  }
+
+  /** The same envelopes with bytes of their own: what waits must not share any with anybody. */
+  #owned(envelopes: readonly Envelope[]): readonly Envelope[] {
+    const { codec } = this.#way;
+    return codec.decodeFrame(codec.encodeFrame(envelopes))?.envelopes ?? envelopes;
   }
 
   /** Answers what has to wait because bytes that go before it are on their way to blobs. */
