@@ -166,7 +166,6 @@ export class Assembly {
     const { node, log, ports, sharesBlobs, membership } = this.#settings;
     return new Peers({
       node,
-      log,
       host: this.host,
       transport: ports.transport,
       codec,
