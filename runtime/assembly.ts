@@ -163,7 +163,7 @@ export class Assembly {
   }
 
   #newPeers(codec: Codec, counts: Counts): Peers {
-    const { node, log, ports, sharesBlobs, membership } = this.#settings;
+    const { node, ports, sharesBlobs, membership } = this.#settings;
     return new Peers({
       node,
       host: this.host,
