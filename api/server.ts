@@ -8,7 +8,9 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { startNatsServer } from "../nodes/index.ts";
+import { isFlotillaError } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
+import { fail } from "./errors.ts";
 import { durabilityText } from "./fleet-text.ts";
 import { type ServerFlags, type ServerOptions, serverOptions } from "./options.ts";
 import { plain } from "./paper.ts";
@@ -43,18 +45,17 @@ async function serverCommand(options: ServerOptions, { out, err, signal }: Termi
   const known = knownAddress(file);
   const { pass, port: portBefore = NATS_PORT } = known ?? {};
   const say = (line: string) => void err.write(`flotilla: ${plain(line)}\n`);
-  const server = await startNatsServer({
-    folder,
-    mode,
-    port: options.port ?? portBefore,
-    say,
-    ...(pass !== undefined && { pass }),
+  const port = options.port ?? portBefore;
+  const starting = startNatsServer({ folder, mode, port, say, ...(pass !== undefined && { pass }) });
+  const server = await starting.catch((error: unknown) => {
+    throw isFlotillaError(error, "NatsServerFailed") && /address already in use/.test(error.message)
+      ? fail("OptionInvalid", `--port: ${port} is in use; give another one, or 0 for any free one.`, { cause: error })
+      : error;
   });
   try {
-    const { user, port } = server;
-    await writeFile(file, `nats://${user}:${server.pass}@127.0.0.1:${port}\n`, { mode: 0o600 });
+    await writeFile(file, `nats://${server.user}:${server.pass}@127.0.0.1:${server.port}\n`, { mode: 0o600 });
     const lines = [
-      `NATS server at 127.0.0.1:${port}, data in ${plain(folder)}`,
+      `NATS server at 127.0.0.1:${server.port}, data in ${plain(folder)}`,
       durabilityText({ durability: mode, replicas: 1 }),
       "",
       "In the terminals of nodes and scripts:",

@@ -15,9 +15,9 @@ export const Board = defineActor(
       yield* this.#lines;
     }
 
-    /** The part before the dash is the node's name. */
+    /** The part before the last dash is the node's name. */
     node(): string {
-      return actorContext().address.node.replace(/-.*/, "");
+      return actorContext().address.node.replace(/-[^-]*$/, "");
     }
   },
 );
@@ -61,7 +61,7 @@ export const Clerk = defineActor(
 
     remind(): void {
       const { address, log } = actorContext();
-      log("info", `reminded on ${address.node.replace(/-.*/, "")}`);
+      log("info", `reminded on ${address.node.replace(/-[^-]*$/, "")}`);
     }
 
     async forget(): Promise<void> {

@@ -18,7 +18,7 @@ export const Dice = defineActor(
     }
 
     node(): string {
-      return actorContext().address.node.replace(/-.*/, "");
+      return actorContext().address.node.replace(/-[^-]*$/, "");
     }
   },
 );

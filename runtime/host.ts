@@ -21,7 +21,7 @@ import type { ActorEnd, WireError } from "./envelope.ts";
 import { FlotillaError, runtimeError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import { type FleetTies, type Holding, Holdings } from "./holdings.ts";
-import type { LogLevel, LogLine, LogSink } from "./log.ts";
+import { type LogLevel, type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
 import type { Store } from "./store.ts";
 import type { Tracing } from "./trace.ts";
@@ -278,6 +278,11 @@ export class Host implements CellHost {
     this.#options.log(line);
     const owner = cell && this.holdings.ownerOf(cell);
     if (owner !== undefined) this.#options.forward(owner, line);
+  }
+
+  /** Takes lines that actors of ours have logged on another node. Answers how many were none. */
+  hear(from: string, lines: unknown): number {
+    return receiveLogLines(from, lines, this.#options.log);
   }
 
   // Ends --------------------------------------------------------------------------------------------------------------------

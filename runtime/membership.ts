@@ -59,7 +59,7 @@ export class Membership {
     this.#options = options;
     this.#record = record;
     this.node = record.node;
-    this.#key = `node.${token(record.name)}`;
+    this.#key = keyOf(record.name);
     const mayJudge = () => this.isValid;
     this.#roll = new Roll(clock, profile.ttlMs, mayJudge, (event) => this.#tell(event));
   }
@@ -256,8 +256,11 @@ export class Membership {
   #take(change: Change): void {
     if (change.kind === "ready") return this.#roll.endSnapshot();
     if (change.kind === "gone") return this.#roll.gone(change.key);
+    const { key } = change.entry;
     const record = decode(change.entry.value);
-    if (record === undefined) return;
+    if (record === undefined || key !== keyOf(record.name)) {
+      return this.#options.log("error", "an entry among the nodes is none of ours and is passed over", { key });
+    }
     const { left, ...rest } = record;
     this.#roll.put(change.entry.key, rest, left === true);
   }
@@ -267,17 +270,29 @@ export class Membership {
   }
 }
 
+const keyOf = (name: string): string => `node.${token(name)}`;
+
 const encode = (record: StoredRecord): Uint8Array => new TextEncoder().encode(JSON.stringify(record));
 
 /** Undefined for what is no record: a foreign write must not end a node. */
 function decode(value: Uint8Array): StoredRecord | undefined {
   try {
     const record: unknown = JSON.parse(new TextDecoder().decode(value));
-    const { node, name } = (record ?? {}) as Partial<NodeRecord>;
-    return typeof node === "string" && typeof name === "string" ? (record as StoredRecord) : undefined;
+    return isRecord(record as Partial<NodeRecord>) ? (record as StoredRecord) : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isRecord({ node, name, labels, types, accepts, allowsCode, draining }: Partial<NodeRecord>): boolean {
+  return (
+    [node, name].every((text) => typeof text === "string" && text !== "") &&
+    [accepts, allowsCode, draining].every((flag) => typeof flag === "boolean") &&
+    typeof labels === "object" &&
+    labels !== null &&
+    Array.isArray(types) &&
+    types.every((known) => typeof known?.type === "string" && typeof known.version === "string")
+  );
 }
 
 function nameTaken(own: NodeRecord, holder: NodeRecord | undefined): Error {

@@ -29,7 +29,7 @@ function invalid(path: string, why: string, cause?: unknown): FlotillaError {
  * Throws ActorModuleInvalid when it is not there, throws or connects while it loads (`cause`), or exports no actor.
  */
 export async function loadActorModule(path: string): Promise<readonly ActorType[]> {
-  if (!existsSync(path)) throw invalid(path, "is not there");
+  if (!existsSync(path)) throw invalid(path, "is not there; name a file that exports actors");
   const url = pathToFileURL(path).href;
   const exports = await whileLoading(path, () => import(url)).catch((error: unknown) => {
     throw invalid(path, `cannot be loaded: ${String(error)}`, error);

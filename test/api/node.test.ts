@@ -7,6 +7,7 @@ import { nodesText } from "../../api/fleet-text.ts";
 import { fleetOptions, type NodeFlags, nodeOptions, serverOptions } from "../../api/options.ts";
 import { makePaper } from "../../api/paper.ts";
 import { isFlotillaError } from "../../runtime/index.ts";
+import { makeFolder } from "../support/git-repository.ts";
 import { recordOf, typesOf } from "../support/members.ts";
 import { natsForTests } from "../support/nats-server.ts";
 import { greetAsNats, listenTcp } from "../support/tcp-listener.ts";
@@ -59,6 +60,7 @@ describe("options", () => {
     ["a lease", () => nodeOptions({ ...SOUND, lease: "soon" }, "x"), /--lease: expected normal or fast, got "soon"/],
     ["a label", () => nodeOptions({ ...SOUND, labels: ["zone"] }, "x"), /--labels: expected key=value.+got "zone"/],
     ["two labels", () => nodeOptions({ ...SOUND, labels: ["a=1,a=2"] }, "x"), /--labels: .+once, got "a" twice/],
+    ["a count", () => nodeOptions({ ...SOUND, warmProcesses: "some" }, "x"), /--warm-processes: .+0 to 64, got "some"/],
     ["no folder", () => serverOptions({}), /--folder: .+missing/],
     ["a port", () => serverOptions({ folder: "f", port: "70000" }), /--port: .+got "70000"/],
   ])("are refused with the option, what was expected and what came: %s", (_, run, says) => {
@@ -129,6 +131,15 @@ describe("a mistake is one sentence with a remedy and status 1", { concurrent: t
     expect({ status, err }).toMatchObject({
       status: 1,
       err: expect.stringMatching(/2\.10\.0; 2\.14\.3 or newer.+go install/),
+    });
+  });
+
+  it.skipIf(nats.missing !== undefined)("a server's port that is in use", async ({ expect }) => {
+    await using folder = await makeFolder();
+    const { status, err } = await cli("server", "--folder", folder.path, "--port", String(nats.server.port));
+    expect({ status, err }).toEqual({
+      status: 1,
+      err: `flotilla: --port: ${nats.server.port} is in use; give another one, or 0 for any free one.\n`,
     });
   });
 

@@ -87,7 +87,7 @@ describe("a module that an operator names", () => {
   });
 
   test.each([
-    ["is not there", undefined, /gone\.ts is not there$/],
+    ["is not there", undefined, /gone\.ts is not there; name a file/],
     ["throws", `throw new Error("no table");`, /cannot be loaded: Error: no table/],
     ["imports what is not there", `import "./nowhere.ts";`, /cannot be loaded: .*nowhere\.ts/],
     [
