@@ -7,15 +7,15 @@
 import type { Address } from "./address.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { Blobs } from "./blobs.ts";
-import type { Cancellable, ReplySink } from "./cell/message.ts";
+import { type Cancellable, NEVER, type ReplySink } from "./cell/message.ts";
 import type { Timer } from "./clock.ts";
 import { type Codec, type Frame, fromWire, type ReviveHandle, toWire } from "./codec.ts";
 import type { Counts } from "./counts.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
-import { failure, failureOf } from "./failure.ts";
+import { errorOf, failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
-import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
+import type { LogLine } from "./log.ts";
 import { type Receipt, readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode, unknownActor } from "./peer.ts";
 import { checkedRequest, checkedType } from "./spawn-request.ts";
@@ -33,8 +33,6 @@ export interface PeersOptions {
   /** Blobs that all nodes share, for frames too large to send. */
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
-  /** Takes what this process's actors on other nodes log. */
-  readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
   /** Makes the actor that a node asks for. */
@@ -67,7 +65,6 @@ export class Peers implements PeerNode {
   readonly #departed = new Set<string>();
   readonly #watches: Watches;
   readonly #arrivals: Arrivals;
-  readonly #log: LogSink;
   readonly #reconnected: () => void;
   readonly #spawn: PeersOptions["spawn"];
   readonly #load: (request: TypeRequest) => Promise<void>;
@@ -87,7 +84,6 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
-    this.#log = options.log;
     this.#reconnected = options.reconnected;
     this.#spawn = options.spawn;
     this.#load = options.load;
@@ -270,11 +266,15 @@ export class Peers implements PeerNode {
       case "credit":
         return peer.takeCredit(envelope.id, envelope.count);
       case "spawn":
-        return void this.#takeSpawn(peer, envelope);
+        return void this.#reply(peer, envelope.id, envelope.deadlineMs, `spawn of ${envelope.type}`, () =>
+          this.#requested(envelope.options),
+        );
       case "load":
-        return void this.#takeLoad(peer, envelope.id, envelope.request, envelope.deadlineMs);
+        return void this.#reply(peer, envelope.id, envelope.deadlineMs, "loading a type", () =>
+          this.#load(checkedType(envelope.request)),
+        );
       case "stop":
-        return void this.#takeStop(peer, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
+        return void this.#reply(peer, envelope.id, NEVER, envelope.how, () => this.#ended(peer, envelope));
       case "watch":
         return this.#watches.take(peer, envelope.id, envelope.to);
       case "unwatch":
@@ -282,7 +282,7 @@ export class Peers implements PeerNode {
       case "signal":
         return this.#watches.hear(peer, envelope.id, envelope.end, isTagged);
       case "log":
-        if (receiveLogLines(peer.node, envelope.lines, this.#log) === 0) return;
+        if (this.host.hear(peer.node, envelope.lines) === 0) return;
         throw new TypeError("what should be log lines is none");
       case "reconnected":
         peer.reconnected();
@@ -300,36 +300,26 @@ export class Peers implements PeerNode {
     }
   }
 
-  async #takeSpawn(peer: Peer, { id, type, options, deadlineMs }: SpawnEnvelope): Promise<void> {
+  /** Answers a question that is no call with what `act` comes to; not at all once nobody waits any more. */
+  async #reply(peer: Peer, id: number, deadlineMs: number, what: string, act: () => unknown): Promise<void> {
     if (deadlineMs <= this.host.clock.now()) return;
     const reply = peer.question(id, deadlineMs);
     try {
-      const request = checkedRequest(options);
-      const args = fromWire(request.args, this.revive) as unknown[];
-      reply.value(await this.#spawn({ ...request, args }));
+      reply.value(await act());
     } catch (error) {
-      reply.fail(failureOf(error, `spawn of ${type}`));
+      reply.fail(failureOf(error, what));
     }
   }
 
-  async #takeLoad(peer: Peer, id: number, request: TypeRequest, deadlineMs: number): Promise<void> {
-    const reply = peer.question(id, deadlineMs);
-    try {
-      reply.value(await this.#load(checkedType(request)));
-    } catch (error) {
-      reply.fail(failureOf(error, "loading a type"));
-    }
+  #requested(options: SpawnEnvelope["options"]): Address | Promise<Address> {
+    const request = checkedRequest(options);
+    return this.#spawn({ ...request, args: fromWire(request.args, this.revive) as unknown[] });
   }
 
-  async #takeStop(peer: Peer, id: number, to: Address, how: "stop" | "kill", timeoutMs: number): Promise<void> {
-    const reply = peer.question(id, Number.POSITIVE_INFINITY);
-    try {
-      if (how === "kill") this.host.kill(to);
-      else await this.host.stop(to, timeoutMs);
-      reply.value(undefined);
-    } catch (error) {
-      reply.fail(failureOf(error, how));
-    }
+  #ended(peer: Peer, { to, how, timeoutMs }: Extract<Envelope, { kind: "stop" }>): void | Promise<void> {
+    const left = this.host.find(to) === undefined ? peer.left(to) : undefined;
+    if (left !== undefined) throw errorOf(left);
+    return how === "kill" ? this.host.kill(to) : this.host.stop(to, timeoutMs);
   }
 
   // Ends --------------------------------------------------------------------------------------------------------------------

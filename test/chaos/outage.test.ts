@@ -127,6 +127,7 @@ describe.skipIf(missing !== undefined)(
       await using _ = fleet;
       const keeper = await driver.spawn(Keeper, { name: "k", node: a.node, detached: true });
       const saved = await keeper.save(7);
+      const idle = await driver.spawn(Scribe, { name: "idle", node: a.node, detached: true });
       const boss = await driver.spawn(Boss, { node: a.node });
       const own = await boss.ownScribe();
       expect(await own.count()).toBe(1);
@@ -157,6 +158,9 @@ describe.skipIf(missing !== undefined)(
       expect(ends).toEqual([]);
       await driver.kill(own);
       await waitUntil("the watch of before is heard", () => ends.length > 0);
+      // Nobody has called it since: its handle still says where it was.
+      await waitUntil("it is stopped", async () => (await end(driver.stop(idle))) === "value");
+      expect(await end(driver.get("idle"))).toBe("NoSuchActor");
       const again = await keeper.save(8);
       expect(again.fence).toBeGreaterThan(saved.fence);
       const [reminded = ""] = fleet.lines("reminded");
@@ -194,7 +198,9 @@ describe.skipIf(missing !== undefined)(
           "the name is held again",
           async () => (await end(keeper.with({ timeoutMs: 500 }).where())) === "value",
         ),
-      );
+      ).catch((error: unknown) => {
+        throw new Error(story(pausedMs, a.log, b.log, driver.lines), { cause: error });
+      });
       const again = await keeper.save(2);
       expect(again.fence).toBeGreaterThan(fence);
       await sees(driver, a, b);
