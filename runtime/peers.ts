@@ -1,10 +1,11 @@
 // The other nodes, and what passes between nodes beside calls and answers: spawns, stops, watches, and word of lost frames.
-// It is not how one call travels (peer.ts), nor who watches whom (watches.ts).
+// It is not how one call travels (peer.ts), nor how frames arrive (arrivals.ts), nor who watches whom (watches.ts).
 //
-// PS1  Bytes that are no frame of ours are counted and dropped, and never disturb what else is under way.
-// PS2  Frames of one peer are taken in the order they came, also while one of them is fetched from blobs.
+// PS1  A node that has departed is given up, and nothing is kept of it; when it comes back, each side asks what became of its own.
+// PS2  What cannot be read is dropped with a line, and whoever waits for it is told; it never disturbs what else is under way.
 
 import type { Address } from "./address.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { Blobs } from "./blobs.ts";
 import { type Cancellable, NEVER, type ReplySink } from "./cell/message.ts";
 import type { Timer } from "./clock.ts";
@@ -63,8 +64,7 @@ export class Peers implements PeerNode {
   /** Nodes that left or died, until they are seen again. */
   readonly #departed = new Set<string>();
   readonly #watches: Watches;
-  /** Frames that came while an earlier one of their peer is fetched (PS2). */
-  readonly #stalled = new Map<Peer, Uint8Array[]>();
+  readonly #arrivals: Arrivals;
   readonly #reconnected: () => void;
   readonly #spawn: PeersOptions["spawn"];
   readonly #load: (request: TypeRequest) => Promise<void>;
@@ -89,6 +89,14 @@ export class Peers implements PeerNode {
     this.#load = options.load;
     this.#moved = options.moved;
     this.#isDeparted = options.isDeparted;
+    this.#arrivals = new Arrivals({
+      node: this.node,
+      codec: this.codec,
+      counts: this.counts,
+      blobs: this.blobs,
+      log: (level, message, data) => this.host.log(level, message, data),
+      take: (peer, frame) => this.#take(peer, frame),
+    });
     this.#watches = new Watches({ host: this.host, revive: this.revive, find: (node) => this.find(node) });
   }
 
@@ -107,7 +115,7 @@ export class Peers implements PeerNode {
       frame: (from, frame) => {
         // A node that has departed has been given up; when it comes back it is told to ask what became of the rest (joined).
         const peer = this.find(from);
-        if (peer !== undefined) this.#receive(peer, frame);
+        if (peer !== undefined) this.#arrivals.receive(peer, frame);
       },
       lost: (node, receipt) => this.#lost(node, readReceipt(receipt)),
       broken: () => {
@@ -228,57 +236,6 @@ export class Peers implements PeerNode {
 
   // In ----------------------------------------------------------------------------------------------------------------------
 
-  #receive(peer: Peer, bytes: Uint8Array): void {
-    const stalled = this.#stalled.get(peer);
-    if (stalled !== undefined) {
-      stalled.push(bytes);
-      return;
-    }
-    const { counts } = this;
-    counts.framesIn++;
-    counts.bytesIn += bytes.length;
-    const frame = this.codec.decodeFrame(bytes);
-    if (frame === undefined) {
-      this.counts.badFrames++;
-      return;
-    }
-    const [first] = frame.envelopes;
-    if (first?.kind === "blob") void this.#takeBlob(peer, first);
-    else this.#take(peer, frame);
-  }
-
-  async #takeBlob(peer: Peer, blob: Extract<Envelope, { kind: "blob" }>): Promise<void> {
-    this.#stalled.set(peer, []);
-    const found = await this.#fetch(blob.hash).catch((error: unknown) => error as Error);
-    // It may have gone meanwhile, and whoever waited for it has been told.
-    const stalled = this.#stalled.get(peer) ?? [];
-    this.#stalled.delete(peer);
-    if (this.#peers.get(peer.node) !== peer) return;
-    if (found instanceof Error) {
-      this.host.log("warn", "a large frame could not be fetched", { from: peer.node, error: String(found) });
-      const why = `it was too large for a frame, and its bytes could not be fetched from blobs: ${found.message}`;
-      peer.unreadable(blob.of, blob.id, failure("Unavailable", why, { node: this.node }));
-    } else this.#take(peer, found);
-    // If another one of its kind is among them, what came after that one goes on waiting.
-    for (const bytes of stalled) this.#receive(peer, bytes);
-  }
-
-  /** The frame in a blob, which is nobody else's and goes with that. */
-  async #fetch(hash: string): Promise<Frame> {
-    const bytes = await this.blobs?.get(hash);
-    if (bytes === undefined) throw new Error("they are not there");
-    const frame = this.codec.decodeFrame(bytes);
-    if (frame === undefined) {
-      this.counts.badFrames++;
-      throw new Error("they are no frame");
-    }
-    // Not waited for: it is read, and at worst it stays.
-    this.blobs?.delete(hash).catch((error: unknown) => {
-      this.host.log("warn", "the blob of a large frame was left behind", { hash, error: String(error) });
-    });
-    return frame;
-  }
-
   #take(peer: Peer, { envelopes, tagged }: Frame): void {
     for (const envelope of envelopes) {
       try {
@@ -374,7 +331,7 @@ export class Peers implements PeerNode {
     this.#departed.add(node);
     if (peer === undefined) return;
     this.#peers.delete(node);
-    this.#stalled.delete(peer);
+    this.#arrivals.gone(peer);
     this.#lastIdOfGone = Math.max(this.#lastIdOfGone, peer.lastId);
     peer.gone();
     this.#watches.gone(peer);
