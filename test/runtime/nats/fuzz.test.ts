@@ -115,6 +115,11 @@ describe.skipIf(nats.missing !== undefined)(`a fleet on a real server (${nats.mi
     { kind: "forgotten", id: 0, ids: [Number.NaN, "1", {}] },
     { kind: "stop", id: 6, to: null, how: "now", timeoutMs: "soon" },
     { kind: "credit", id: 1, count: Number.NaN },
+    { kind: "log", id: 0, lines: null },
+    { kind: "log", id: 0, lines: [null, { level: 5, message: {}, atMs: "now" }] },
+    { kind: "moved", id: 0, key: {}, actor: 5 },
+    { kind: "moved", id: 0, key: "name.x.y", actor: "1" },
+    { kind: "reconnected", id: 0 },
     { kind: "no such kind", id: 1 },
   ].map((envelope) => codec.encodeFrame([envelope as never]));
 
