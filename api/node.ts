@@ -40,6 +40,10 @@ export function addNodeCommand(program: Command, terminal: Terminal, done: (stat
       "--lease <profile>",
       "how soon a dead node is noticed: normal (10 to 12 s), fast (within 4 s; quiet networks)",
     )
+    .option(
+      "--warm-processes <count>",
+      'processes that wait ready for actors with isolation: "process" (default: 1 once used)',
+    )
     .option("--json", "print one JSON object when ready; everything else goes to stderr")
     .allowExcessArguments(false)
     .action(async (flags: NodeFlags) =>
@@ -57,8 +61,8 @@ async function nodeCommand(options: NodeOptions, { out, err, signal }: Terminal)
   try {
     say("connecting …");
     const slow = systemClock.schedule(SLOW_MS, () => say(SLOW));
-    const { name, labels, allowCode, lease, fleet } = options;
-    const joining = connect({ ...fleet, name, labels, allowCode, lease, actors: types, accepts: true, log: log.sink });
+    const { fleet, actors: _, json: __, showsPassword: ___, ...own } = options;
+    const joining = connect({ ...fleet, ...own, actors: types, accepts: true, log: log.sink });
     await using system = await joining.finally(() => slow.cancel());
     if (!signal.aborted) {
       const [own, ...others] = system.nodes();

@@ -218,6 +218,7 @@ export interface NodeFlags extends FleetFlags {
   readonly labels?: readonly string[];
   readonly allowCode?: boolean;
   readonly lease?: string;
+  readonly warmProcesses?: string;
   readonly json?: boolean;
 }
 
@@ -230,6 +231,8 @@ export interface NodeOptions {
   readonly labels: Readonly<Record<string, string>>;
   readonly allowCode: boolean;
   readonly lease: "normal" | "fast";
+  /** Absent: as `connect` has it. */
+  readonly warmProcesses?: number;
   readonly json: boolean;
   /** A password was given where everybody on the machine can read it. */
   readonly showsPassword: boolean;
@@ -242,13 +245,17 @@ export function nodeOptions(
   env: NodeJS.ProcessEnv = process.env,
   host = hostname(),
 ): NodeOptions {
-  const { actors = [], lease = "normal", allowCode = false } = flags;
+  const { actors = [], lease = "normal", allowCode = false, warmProcesses } = flags;
   if (actors.length === 0 && !allowCode) {
     const expected = "a module that exports actor types, or --allow-code to take what scripts bring";
     throw fail("OptionInvalid", `--actors: expected ${expected}, both are missing.`, { data: { option: "actors" } });
   }
   if (lease !== "normal" && lease !== "fast") {
     throw fail("OptionInvalid", `--lease: expected normal or fast, got ${JSON.stringify(lease.slice(0, SHOWN_MAX))}.`);
+  }
+  if (warmProcesses !== undefined && !/^\d{1,2}$/.test(warmProcesses)) {
+    const got = JSON.stringify(warmProcesses.slice(0, SHOWN_MAX));
+    throw fail("OptionInvalid", `--warm-processes: expected a whole number from 0 to 64, got ${got}.`);
   }
   const plainHost = host.replace(/\..*$/, "").replace(/[^A-Za-z0-9_-]/g, "-");
   return {
@@ -258,6 +265,7 @@ export function nodeOptions(
     labels: parseLabels(flags.labels ?? []),
     allowCode,
     lease,
+    ...(warmProcesses !== undefined && { warmProcesses: Number(warmProcesses) }),
     json: flags.json ?? false,
     showsPassword: /\/\/[^@/]+:[^@/]+@/.test(flags.servers ?? ""),
   };

@@ -5,6 +5,7 @@
 // AS2  From the first moment of closing nothing new is made here; what can live elsewhere is moved, the rest ends within STOP_TIMEOUT_MS.
 
 import type { ActorType, SpawnOptions } from "./actor.ts";
+import { ActorControl } from "./actor-control.ts";
 import type { Address } from "./address.ts";
 import { type CallEnvironment, call, cast, Questions } from "./calls.ts";
 import type { Cell } from "./cell/cell.ts";
@@ -15,8 +16,7 @@ import { makeContext } from "./context.ts";
 import { Counts } from "./counts.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Directory } from "./directory.ts";
-import type { ActorEnd, WireError } from "./envelope.ts";
-import { errorOf, failureOf } from "./failure.ts";
+import type { ActorEnd } from "./envelope.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host, type SpawnRequest } from "./host.ts";
 import { LogForwarder, type LogLine } from "./log.ts";
@@ -48,6 +48,7 @@ export class Assembly {
   readonly tasks: Tasks;
   readonly topics: Topics;
   readonly dispatch: Dispatch;
+  readonly control: ActorControl;
   readonly #settings: SystemSettings;
   readonly #system: ActorSystem;
   readonly #loader: CodeLoader;
@@ -74,7 +75,9 @@ export class Assembly {
     this.#loader = new CodeLoader({ node, clock, log, blobs: ports.blobs, allowed: settings.allowCode ?? false });
     this.types = new Types(node, this.#loader);
     const presence = membership && { presence: (peer: string) => membership.presence(peer) };
-    this.directory = new Directory(ports.store, { values, ...presence });
+    const onUnreadable = (key: string) =>
+      this.host.log("error", "an entry among the names is none of ours and is passed over", { key });
+    this.directory = new Directory(ports.store, { values, onUnreadable, ...presence });
     const send = (owner: string, lines: readonly LogLine[]) => this.peers.sendLog(owner, lines);
     this.#forwarder = new LogForwarder({ node, clock, send });
     this.host = this.#newHost(counts, values);
@@ -82,11 +85,13 @@ export class Assembly {
     this.#routes = this.#newRoutes();
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
+    const { host, peers } = this;
+    this.control = new ActorControl({ node, host, peers, routes: this.#routes, questions: this.#questions });
     this.dispatch = {
       call: (address, method, args, options, attempt) => call(environment, address, method, args, options, attempt),
       cast: (address, method, args, options) => cast(environment, address, method, args, options),
       stream: (address, method, args, options) => new PendingStream(environment, address, method, args, options),
-      stop: (address) => this.stop(address, STOP_TIMEOUT_MS),
+      stop: (address) => this.control.stop(address, STOP_TIMEOUT_MS),
     };
     this.#spawner = this.#newSpawner();
     this.#recovery = membership && this.#newRecovery(membership);
@@ -130,10 +135,9 @@ export class Assembly {
   }
 
   #newPeers(codec: Codec, counts: Counts): Peers {
-    const { node, log, ports, sharesBlobs, membership } = this.#settings;
+    const { node, ports, sharesBlobs, membership } = this.#settings;
     return new Peers({
       node,
-      log,
       host: this.host,
       transport: ports.transport,
       codec,
@@ -192,7 +196,7 @@ export class Assembly {
       placer: ports.placer,
       questions: this.#questions,
       nodes: () => membership?.nodes() ?? nodes?.() ?? [],
-      stop: (address) => void this.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
+      stop: (address) => void this.control.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
     });
   }
 
@@ -300,51 +304,6 @@ export class Assembly {
   async provide(type: ActorType): Promise<void> {
     if (this.#settings.servesTasks === false) await this.#spawner.provide(type);
     else this.register(type);
-  }
-
-  stop(address: Address, timeoutMs: number): Promise<void> {
-    return this.#whereItLives(address, async (at) => {
-      if (at.node === this.#settings.node) return this.host.stop(at, timeoutMs);
-      // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-      await this.#questions.ask((sink) => this.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
-    });
-  }
-
-  kill(address: Address): Promise<void> {
-    return this.#whereItLives(address, async (at) => {
-      if (at.node === this.#settings.node) return this.host.kill(at);
-      await this.#questions.ask((sink) => this.peers.stop(at, "kill", 0, sink));
-    });
-  }
-
-  /** Does `end` to an actor: at once where it is known to be, an actor may end itself. Nothing when it is no more. */
-  async #whereItLives(address: Address, end: (at: Address) => Promise<void>): Promise<void> {
-    const located = this.#routes.locate(address);
-    if (!(located instanceof Promise)) return end(located);
-    const found = await located;
-    if (!("code" in found)) return end(found);
-    if (found.code !== "NoSuchActor") throw errorOf(found);
-  }
-
-  watch(address: Address, onEnd: (end: ActorEnd) => void): () => void {
-    const located = this.#routes.locate(address);
-    // At once where it can be: what is done to the actor next must not overtake its watch.
-    if (!(located instanceof Promise)) return this.#watchAt(located, onEnd);
-    let isWanted = true;
-    let unwatch = () => {
-      isWanted = false;
-    };
-    const start = (at: Address | WireError) => {
-      if (!isWanted) return;
-      if ("code" in at) onEnd({ address, reason: "unknown", error: at });
-      else unwatch = this.#watchAt(at, onEnd);
-    };
-    located.then(start, (error: unknown) => start(failureOf(error, "looking it up")));
-    return () => unwatch();
-  }
-
-  #watchAt(address: Address, onEnd: (end: ActorEnd) => void): () => void {
-    return address.node === this.#settings.node ? this.host.watch(address, onEnd) : this.peers.watch(address, onEnd);
   }
 
   // Life --------------------------------------------------------------------------------------------------------------------

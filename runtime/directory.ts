@@ -50,6 +50,8 @@ export type Located =
   | { readonly kind: "unsettled"; readonly why: string };
 
 export interface DirectoryOptions {
+  /** Told of each entry that a list passes over because it is none of ours. */
+  readonly onUnreadable?: (key: string) => void;
   /** How a node stands. Default: every node is there, as in one process. */
   readonly presence?: (node: string) => Presence;
   /** How entries are stored; makes the handles that a request's arguments may hold. Default: addresses stay addresses. */
@@ -71,14 +73,16 @@ export class Directory {
   readonly #store: Store;
   readonly #presence: (node: string) => Presence;
   readonly #values: ValueCodec;
+  readonly #onUnreadable: (key: string) => void;
 
   constructor(store: Store, options: DirectoryOptions = {}) {
     this.#store = store;
     this.#presence = options.presence ?? (() => ({ kind: "present" }));
+    this.#onUnreadable = options.onUnreadable ?? (() => {});
     this.#values = options.values ?? new Codec().values((address) => address);
   }
 
-  /** Claims a key (`nameKey`) that is free, or held by a node that has departed (DI4). */
+  /** Claims a key (`nameKey`) that is free, or held by a node that has departed (DI4). Throws EntryUnreadable, and what the store throws. */
   async claim(key: string, entry: NameEntry): Promise<Claimed> {
     const value = this.#values.encode(entry, "the spawn request");
     let written = await this.#store.create(key, value);
@@ -120,7 +124,14 @@ export class Directory {
 
   /** Every entry there is now. */
   async list(): Promise<readonly Found[]> {
-    return (await listEntries(this.#store, "name.*.*")).map((entry) => this.#found(entry));
+    const found: Found[] = [];
+    for (const entry of await listEntries(this.#store, "name.*.*")) {
+      // One that somebody else wrote must not keep the others from being recovered.
+      const read = this.#read(entry);
+      if (read === undefined) this.#onUnreadable(entry.key);
+      else found.push(read);
+    }
+    return found;
   }
 
   /** Where the holder of a key can be reached. `silent`: an address that has not answered as its actor, so that it is no answer. */
@@ -162,11 +173,37 @@ export class Directory {
     if (found !== undefined && isSameActor(found.address, address)) await this.release(found.claim);
   }
 
-  #found({ key, revision, value }: Entry): Found {
-    const entry = this.#values.decode(value) as NameEntry;
-    return { ...entry, claim: { key, revision }, holder: this.#presence(entry.address.node) };
+  #found(entry: Entry): Found {
+    const found = this.#read(entry);
+    if (found === undefined) throw unreadable(entry.key);
+    return found;
+  }
+
+  #read({ key, revision, value }: Entry): Found | undefined {
+    const entry = nameEntryIn(() => this.#values.decode(value));
+    return entry && { ...entry, claim: { key, revision }, holder: this.#presence(entry.address.node) };
   }
 }
+
+/** The entry that `decode` answers with; undefined for anything else. */
+function nameEntryIn(decode: () => unknown): NameEntry | undefined {
+  try {
+    const entry = decode() as NameEntry;
+    const { node, id, type, incarnation } = entry.address;
+    const isEntry =
+      [node, id, type, entry.owner].every((text) => typeof text === "string") &&
+      Number.isSafeInteger(incarnation) &&
+      typeof entry.detached === "boolean" &&
+      (entry.request === undefined || typeof entry.request?.type === "string");
+    return isEntry ? entry : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is stored under the key is none of ours. */
+export const unreadable = (key: string) =>
+  runtimeError("EntryUnreadable", `what is stored under ${key} is no entry of ours`, { data: { key } });
 
 /** "has not been heard of since …": for messages. */
 export const since = (ms: number): string => `has not been heard of since ${new Date(ms).toISOString()}`;

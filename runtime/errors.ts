@@ -66,6 +66,10 @@ const RUNTIME_ERRORS = {
     remedy: "Actors wait for each other in a circle; use cast, or spawn one of them with reentrant: true.",
   },
   DeadlineExceeded: { retryable: true, remedy: "Give it more time with handle.with({ timeoutMs })." },
+  EntryUnreadable: {
+    retryable: false,
+    remedy: "Something else wrote under the key that the message names; delete it there (nats kv del).",
+  },
   InvalidOption: { retryable: false, remedy: "Correct the option that the message names." },
   LeaseLost: {
     retryable: true,

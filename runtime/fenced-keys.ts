@@ -11,7 +11,7 @@
 import type { Cell } from "./cell/cell.ts";
 import { currentRunning } from "./cell/running.ts";
 import type { ValueCodec } from "./codec.ts";
-import type { Claim } from "./directory.ts";
+import { type Claim, unreadable } from "./directory.ts";
 import { runtimeError } from "./errors.ts";
 import type { FencedWrite, Store } from "./store.ts";
 
@@ -46,7 +46,12 @@ export class FencedKeys {
 
   async read(kind: KeyKind): Promise<unknown> {
     const entry = await this.#options.store.get(this.#key(kind));
-    return entry === undefined ? undefined : this.#options.values.decode(entry.value);
+    if (entry === undefined) return undefined;
+    try {
+      return this.#options.values.decode(entry.value);
+    } catch {
+      throw unreadable(entry.key);
+    }
   }
 
   /** Throws NotSendable, ValueTooLarge, LeaseLost, Unavailable (it may have been written). */

@@ -21,7 +21,7 @@ import type { ActorEnd, WireError } from "./envelope.ts";
 import { FlotillaError, runtimeError } from "./errors.ts";
 import { errorOf } from "./failure.ts";
 import { type FleetTies, type Holding, Holdings } from "./holdings.ts";
-import type { LogLevel, LogLine, LogSink } from "./log.ts";
+import { type LogLevel, type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
 import type { Store } from "./store.ts";
 import type { Tracing } from "./trace.ts";
@@ -111,6 +111,11 @@ export class Host implements CellHost {
   /** The cell at an address of this node, while it lives. */
   find(address: Address): Cell | undefined {
     return this.#cells.get(address.id);
+  }
+
+  /** Whether an actor at this address is about to be made: others may know of it before this node knows that it has the name. */
+  isBeingMade(address: Address): boolean {
+    return this.#claiming.has(address.id);
   }
 
   /** Whether the entry of an actor at this address is in good hands: it lives, is being made, or is being released. */
@@ -273,6 +278,11 @@ export class Host implements CellHost {
     this.#options.log(line);
     const owner = cell && this.holdings.ownerOf(cell);
     if (owner !== undefined) this.#options.forward(owner, line);
+  }
+
+  /** Takes lines that actors of ours have logged on another node. Answers how many were none. */
+  hear(from: string, lines: unknown): number {
+    return receiveLogLines(from, lines, this.#options.log);
   }
 
   // Ends --------------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@
 //      from then on. Then the node tries to take its place again for as long as it runs, and tells `rejoined`.
 // ME3  A node that leaves says so in its key's last value, which expires by itself: a watcher may miss what lies between two writes, never
 //      the last one (ST5). So leaving and dying are told apart.
-// ME4  After joining, a reconnection or a broken watch nobody is declared dead for one TTL (RO2).
+// ME4  After joining, a reconnection or a broken watch nobody is declared dead for one TTL (RO2), and neither while this node has no lease
+//      or has just got it again: a server that stood still lets every key lapse at once, and nobody's connection breaks.
 
 import { type Clock, finishesWithin, sleep } from "./clock.ts";
 import { runtimeError } from "./errors.ts";
@@ -58,8 +59,9 @@ export class Membership {
     this.#options = options;
     this.#record = record;
     this.node = record.node;
-    this.#key = `node.${token(record.name)}`;
-    this.#roll = new Roll(clock, profile.ttlMs, (event) => this.#tell(event));
+    this.#key = keyOf(record.name);
+    const mayJudge = () => this.isValid;
+    this.#roll = new Roll(clock, profile.ttlMs, mayJudge, (event) => this.#tell(event));
   }
 
   /** This node as it tells of itself. */
@@ -200,6 +202,7 @@ export class Membership {
 
   #lost(why: string): void {
     this.#lostMs = this.#options.clock.now();
+    this.#roll.beginGrace();
     this.#options.log("error", `this node lost its lease: ${why}`, { name: this.#record.name });
     this.#tell({ kind: "lost", why });
     void this.#rejoin();
@@ -224,6 +227,7 @@ export class Membership {
     // Leaving overtook it: what was just taken is given back.
     if (this.#leaving.signal.aborted) return lease.release();
     this.#lease = lease;
+    this.#roll.beginGrace();
     this.#options.log("info", "this node has its lease again", { name: this.#record.name });
     this.#tell({ kind: "rejoined" });
   }
@@ -252,8 +256,11 @@ export class Membership {
   #take(change: Change): void {
     if (change.kind === "ready") return this.#roll.endSnapshot();
     if (change.kind === "gone") return this.#roll.gone(change.key);
+    const { key } = change.entry;
     const record = decode(change.entry.value);
-    if (record === undefined) return;
+    if (record === undefined || key !== keyOf(record.name)) {
+      return this.#options.log("error", "an entry among the nodes is none of ours and is passed over", { key });
+    }
     const { left, ...rest } = record;
     this.#roll.put(change.entry.key, rest, left === true);
   }
@@ -263,17 +270,29 @@ export class Membership {
   }
 }
 
+const keyOf = (name: string): string => `node.${token(name)}`;
+
 const encode = (record: StoredRecord): Uint8Array => new TextEncoder().encode(JSON.stringify(record));
 
 /** Undefined for what is no record: a foreign write must not end a node. */
 function decode(value: Uint8Array): StoredRecord | undefined {
   try {
     const record: unknown = JSON.parse(new TextDecoder().decode(value));
-    const { node, name } = (record ?? {}) as Partial<NodeRecord>;
-    return typeof node === "string" && typeof name === "string" ? (record as StoredRecord) : undefined;
+    return isRecord(record as Partial<NodeRecord>) ? (record as StoredRecord) : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isRecord({ node, name, labels, types, accepts, allowsCode, draining }: Partial<NodeRecord>): boolean {
+  return (
+    [node, name].every((text) => typeof text === "string" && text !== "") &&
+    [accepts, allowsCode, draining].every((flag) => typeof flag === "boolean") &&
+    typeof labels === "object" &&
+    labels !== null &&
+    Array.isArray(types) &&
+    types.every((known) => typeof known?.type === "string" && typeof known.version === "string")
+  );
 }
 
 function nameTaken(own: NodeRecord, holder: NodeRecord | undefined): Error {

@@ -27,6 +27,16 @@ const RANGE_MAX = 100_000;
 /** Room in a blob for the stamp beside what is stored. */
 const STAMP_MAX_BYTES = 512;
 
+/** What of an envelope is large, as its user knows it. */
+const WHAT: Readonly<Partial<Record<Envelope["kind"], string>>> = {
+  call: "the argument list",
+  cast: "the argument list",
+  spawn: "the argument list",
+  reply: "the result",
+  chunk: "a chunk of the stream",
+  error: "the error that was thrown",
+};
+
 const NONE: readonly Envelope[] = [];
 
 /** What an outbox needs of its node. */
@@ -158,7 +168,13 @@ export class Outbox {
     const batch = this.#waiting;
     this.#waiting = [];
     const left = this.#send(batch, hasLent);
-    if (left.length > 0) this.#waiting = [...left, ...this.#waiting];
+    if (left.length > 0) this.#waiting = [...(hasLent ? this.#owned(left) : left), ...this.#waiting];
+  }
+
+  /** The same envelopes with bytes of their own: what waits must not share any with anybody. */
+  #owned(envelopes: readonly Envelope[]): readonly Envelope[] {
+    const { codec } = this.#way;
+    return codec.decodeFrame(codec.encodeFrame(envelopes))?.envelopes ?? envelopes;
   }
 
   /** Answers what has to wait because bytes that go before it are on their way to blobs. */
@@ -208,7 +224,7 @@ export class Outbox {
     const { blobs, transport, codec, node } = this.#way;
     const maxBytes = blobs === undefined ? transport.frameMaxBytes : blobs.blobMaxBytes - STAMP_MAX_BYTES;
     if (blobs === undefined || bytes > maxBytes || this.#closed) {
-      const why = `a ${envelope.kind} of ${bytes} bytes does not fit; at most ${maxBytes} do`;
+      const why = `${WHAT[envelope.kind] ?? "what is sent"} has ${bytes} bytes; at most ${maxBytes} fit`;
       return this.#replace(envelope, failure("PayloadTooLarge", why, { bytes, maxBytes }));
     }
     this.#storing = true;

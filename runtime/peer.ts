@@ -170,8 +170,15 @@ export class Peer implements Receiver, ReplyChannel {
 
   /** Why nobody takes what came for `to`. Whoever sent it then looks for the actor where it lives now (RT1). */
   #gone(to: Address): WireError {
+    const label = formatAddress(to);
+    if (this.#own.host.isBeingMade(to)) return failure("Unavailable", `${label} is being made`, { address: label });
+    return this.left(to) ?? goneFailure(label);
+  }
+
+  /** Tells the peer when an actor that is not here any more lives elsewhere, and answers what to say; undefined when it is no more. */
+  left(to: Address): WireError | undefined {
     const key = this.#own.host.holdings.entryLeft(to);
-    if (key === undefined) return goneFailure(formatAddress(to));
+    if (key === undefined) return undefined;
     this.post({ kind: "moved", id: 0, actor: to.id, key });
     return movedFailure(formatAddress(to));
   }

@@ -1,23 +1,24 @@
 // The other nodes, and what passes between nodes beside calls and answers: spawns, stops, watches, and word of lost frames.
-// It is not how one call travels (peer.ts), nor who watches whom (watches.ts).
+// It is not how one call travels (peer.ts), nor how frames arrive (arrivals.ts), nor who watches whom (watches.ts).
 //
-// PS1  Bytes that are no frame of ours are counted and dropped, and never disturb what else is under way.
-// PS2  Frames of one peer are taken in the order they came, also while one of them is fetched from blobs.
+// PS1  A node that has departed is given up, and nothing is kept of it; when it comes back, each side asks what became of its own.
+// PS2  What cannot be read is dropped with a line, and whoever waits for it is told; it never disturbs what else is under way.
 
 import type { Address } from "./address.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { Blobs } from "./blobs.ts";
-import type { Cancellable, ReplySink } from "./cell/message.ts";
+import { type Cancellable, NEVER, type ReplySink } from "./cell/message.ts";
 import type { Timer } from "./clock.ts";
 import { type Codec, type Frame, fromWire, type ReviveHandle, toWire } from "./codec.ts";
 import type { Counts } from "./counts.ts";
 import type { Deadlines } from "./deadlines.ts";
 import type { ActorEnd, Envelope, SpawnEnvelope, WireError } from "./envelope.ts";
-import { failure, failureOf } from "./failure.ts";
+import { errorOf, failure, failureOf } from "./failure.ts";
 import type { Host, SpawnRequest } from "./host.ts";
-import { type LogLine, type LogSink, receiveLogLines } from "./log.ts";
+import type { LogLine } from "./log.ts";
 import { type Receipt, readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode, unknownActor } from "./peer.ts";
-import { checkedRequest } from "./spawn-request.ts";
+import { checkedRequest, checkedType } from "./spawn-request.ts";
 import type { Transport } from "./transport.ts";
 import type { TypeRequest } from "./types.ts";
 import { Watches } from "./watches.ts";
@@ -32,8 +33,6 @@ export interface PeersOptions {
   /** Blobs that all nodes share, for frames too large to send. */
   readonly blobs: Blobs | undefined;
   readonly counts: Counts;
-  /** Takes what this process's actors on other nodes log. */
-  readonly log: LogSink;
   /** Told when the connection is there again, before anything is sent. */
   readonly reconnected: () => void;
   /** Makes the actor that a node asks for. */
@@ -65,16 +64,18 @@ export class Peers implements PeerNode {
   /** Nodes that left or died, until they are seen again. */
   readonly #departed = new Set<string>();
   readonly #watches: Watches;
-  /** Frames that came while an earlier one of their peer is fetched (PS2). */
-  readonly #stalled = new Map<Peer, Uint8Array[]>();
-  readonly #options: PeersOptions;
+  readonly #arrivals: Arrivals;
+  readonly #reconnected: () => void;
+  readonly #spawn: PeersOptions["spawn"];
+  readonly #load: (request: TypeRequest) => Promise<void>;
+  readonly #moved: PeersOptions["moved"];
+  readonly #isDeparted: (node: string) => boolean;
   readonly #asking = new Map<string, Timer>();
   /** No number asked of a node that is gone is used again: it may come back and answer. */
   #lastIdOfGone = 0;
   #isBroken = false;
 
   constructor(options: PeersOptions) {
-    this.#options = options;
     this.node = options.node;
     this.host = options.host;
     this.transport = options.transport;
@@ -83,6 +84,19 @@ export class Peers implements PeerNode {
     this.deadlines = options.deadlines;
     this.blobs = options.blobs;
     this.counts = options.counts;
+    this.#reconnected = options.reconnected;
+    this.#spawn = options.spawn;
+    this.#load = options.load;
+    this.#moved = options.moved;
+    this.#isDeparted = options.isDeparted;
+    this.#arrivals = new Arrivals({
+      node: this.node,
+      codec: this.codec,
+      counts: this.counts,
+      blobs: this.blobs,
+      log: (level, message, data) => this.host.log(level, message, data),
+      take: (peer, frame) => this.#take(peer, frame),
+    });
     this.#watches = new Watches({ host: this.host, revive: this.revive, find: (node) => this.find(node) });
   }
 
@@ -101,7 +115,7 @@ export class Peers implements PeerNode {
       frame: (from, frame) => {
         // A node that has departed has been given up; when it comes back it is told to ask what became of the rest (joined).
         const peer = this.find(from);
-        if (peer !== undefined) this.#receive(peer, frame);
+        if (peer !== undefined) this.#arrivals.receive(peer, frame);
       },
       lost: (node, receipt) => this.#lost(node, readReceipt(receipt)),
       broken: () => {
@@ -111,7 +125,7 @@ export class Peers implements PeerNode {
       restored: () => {
         this.#isBroken = false;
         this.host.log("info", "the connection to the fleet's server is there again");
-        this.#options.reconnected();
+        this.#reconnected();
         for (const peer of this.#peers.values()) {
           peer.restored();
           this.#watches.again(peer);
@@ -135,7 +149,7 @@ export class Peers implements PeerNode {
       node,
       this.host.clock.schedule(AGAIN_MS, () => {
         this.#asking.delete(node);
-        if (this.#options.isDeparted(node)) return this.gone(node);
+        if (this.#isDeparted(node)) return this.gone(node);
         const peer = this.#peers.get(node);
         peer?.probe();
         if (peer !== undefined) this.#watches.again(peer);
@@ -222,57 +236,6 @@ export class Peers implements PeerNode {
 
   // In ----------------------------------------------------------------------------------------------------------------------
 
-  #receive(peer: Peer, bytes: Uint8Array): void {
-    const stalled = this.#stalled.get(peer);
-    if (stalled !== undefined) {
-      stalled.push(bytes);
-      return;
-    }
-    const { counts } = this;
-    counts.framesIn++;
-    counts.bytesIn += bytes.length;
-    const frame = this.codec.decodeFrame(bytes);
-    if (frame === undefined) {
-      this.counts.badFrames++;
-      return;
-    }
-    const [first] = frame.envelopes;
-    if (first?.kind === "blob") void this.#takeBlob(peer, first);
-    else this.#take(peer, frame);
-  }
-
-  async #takeBlob(peer: Peer, blob: Extract<Envelope, { kind: "blob" }>): Promise<void> {
-    this.#stalled.set(peer, []);
-    const found = await this.#fetch(blob.hash).catch((error: unknown) => error as Error);
-    // It may have gone meanwhile, and whoever waited for it has been told.
-    const stalled = this.#stalled.get(peer) ?? [];
-    this.#stalled.delete(peer);
-    if (this.#peers.get(peer.node) !== peer) return;
-    if (found instanceof Error) {
-      this.host.log("warn", "a large frame could not be fetched", { from: peer.node, error: String(found) });
-      const why = `it was too large for a frame, and its bytes could not be fetched from blobs: ${found.message}`;
-      peer.unreadable(blob.of, blob.id, failure("Unavailable", why, { node: this.node }));
-    } else this.#take(peer, found);
-    // If another one of its kind is among them, what came after that one goes on waiting.
-    for (const bytes of stalled) this.#receive(peer, bytes);
-  }
-
-  /** The frame in a blob, which is nobody else's and goes with that. */
-  async #fetch(hash: string): Promise<Frame> {
-    const bytes = await this.blobs?.get(hash);
-    if (bytes === undefined) throw new Error("they are not there");
-    const frame = this.codec.decodeFrame(bytes);
-    if (frame === undefined) {
-      this.counts.badFrames++;
-      throw new Error("they are no frame");
-    }
-    // Not waited for: it is read, and at worst it stays.
-    this.blobs?.delete(hash).catch((error: unknown) => {
-      this.host.log("warn", "the blob of a large frame was left behind", { hash, error: String(error) });
-    });
-    return frame;
-  }
-
   #take(peer: Peer, { envelopes, tagged }: Frame): void {
     for (const envelope of envelopes) {
       try {
@@ -303,11 +266,15 @@ export class Peers implements PeerNode {
       case "credit":
         return peer.takeCredit(envelope.id, envelope.count);
       case "spawn":
-        return void this.#takeSpawn(peer, envelope);
+        return void this.#reply(peer, envelope.id, envelope.deadlineMs, `spawn of ${envelope.type}`, () =>
+          this.#requested(envelope.options),
+        );
       case "load":
-        return void this.#takeLoad(peer, envelope.id, envelope.request, envelope.deadlineMs);
+        return void this.#reply(peer, envelope.id, envelope.deadlineMs, "loading a type", () =>
+          this.#load(checkedType(envelope.request)),
+        );
       case "stop":
-        return void this.#takeStop(peer, envelope.id, envelope.to, envelope.how, envelope.timeoutMs);
+        return void this.#reply(peer, envelope.id, NEVER, envelope.how, () => this.#ended(peer, envelope));
       case "watch":
         return this.#watches.take(peer, envelope.id, envelope.to);
       case "unwatch":
@@ -315,7 +282,7 @@ export class Peers implements PeerNode {
       case "signal":
         return this.#watches.hear(peer, envelope.id, envelope.end, isTagged);
       case "log":
-        if (receiveLogLines(peer.node, envelope.lines, this.#options.log) === 0) return;
+        if (this.host.hear(peer.node, envelope.lines) === 0) return;
         throw new TypeError("what should be log lines is none");
       case "reconnected":
         peer.reconnected();
@@ -325,7 +292,7 @@ export class Peers implements PeerNode {
       case "forgotten":
         return peer.takeForgotten(envelope.ids);
       case "moved":
-        return this.#options.moved(envelope.key, peer.node, envelope.actor);
+        return this.#moved(envelope.key, peer.node, envelope.actor);
       case "stamp":
         return;
       default:
@@ -333,36 +300,26 @@ export class Peers implements PeerNode {
     }
   }
 
-  async #takeSpawn(peer: Peer, { id, type, options, deadlineMs }: SpawnEnvelope): Promise<void> {
+  /** Answers a question that is no call with what `act` comes to; not at all once nobody waits any more. */
+  async #reply(peer: Peer, id: number, deadlineMs: number, what: string, act: () => unknown): Promise<void> {
     if (deadlineMs <= this.host.clock.now()) return;
     const reply = peer.question(id, deadlineMs);
     try {
-      const request = checkedRequest(options);
-      const args = fromWire(request.args, this.revive) as unknown[];
-      reply.value(await this.#options.spawn({ ...request, args }));
+      reply.value(await act());
     } catch (error) {
-      reply.fail(failureOf(error, `spawn of ${type}`));
+      reply.fail(failureOf(error, what));
     }
   }
 
-  async #takeLoad(peer: Peer, id: number, request: TypeRequest, deadlineMs: number): Promise<void> {
-    const reply = peer.question(id, deadlineMs);
-    try {
-      reply.value(await this.#options.load(request));
-    } catch (error) {
-      reply.fail(failureOf(error, `loading ${request.type}`));
-    }
+  #requested(options: SpawnEnvelope["options"]): Address | Promise<Address> {
+    const request = checkedRequest(options);
+    return this.#spawn({ ...request, args: fromWire(request.args, this.revive) as unknown[] });
   }
 
-  async #takeStop(peer: Peer, id: number, to: Address, how: "stop" | "kill", timeoutMs: number): Promise<void> {
-    const reply = peer.question(id, Number.POSITIVE_INFINITY);
-    try {
-      if (how === "kill") this.host.kill(to);
-      else await this.host.stop(to, timeoutMs);
-      reply.value(undefined);
-    } catch (error) {
-      reply.fail(failureOf(error, how));
-    }
+  #ended(peer: Peer, { to, how, timeoutMs }: Extract<Envelope, { kind: "stop" }>): void | Promise<void> {
+    const left = this.host.find(to) === undefined ? peer.left(to) : undefined;
+    if (left !== undefined) throw errorOf(left);
+    return how === "kill" ? this.host.kill(to) : this.host.stop(to, timeoutMs);
   }
 
   // Ends --------------------------------------------------------------------------------------------------------------------
@@ -374,7 +331,7 @@ export class Peers implements PeerNode {
     this.#departed.add(node);
     if (peer === undefined) return;
     this.#peers.delete(node);
-    this.#stalled.delete(peer);
+    this.#arrivals.gone(peer);
     this.#lastIdOfGone = Math.max(this.#lastIdOfGone, peer.lastId);
     peer.gone();
     this.#watches.gone(peer);

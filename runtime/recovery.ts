@@ -7,7 +7,8 @@
 // RE1  Survivors take turns in an order that each computes alike: the first at once, the k-th after k × TURN_MS. By then there is
 //      usually nothing left for it.
 // RE2  An entry without a request, or of an actor whose owner has departed too, is deleted.
-// RE3  An entry that could not be recovered stays as it is, and is tried again whenever a node joins or changes, and after RETRY_MS.
+// RE3  An entry that could not be recovered stays as it is, and is tried again whenever a node joins or changes, and after RETRY_MS;
+//      after RECHECK_MS where the failure says that another try may help.
 // RE4  What this node's own lost lease left behind is recovered like a departed node's, once it is back.
 // RE5  Processes of single actors recover nobody: their threads belong to their actors. They do hand over their own.
 // RE6  Where an actor lived, or asked to live, does not bind where it lives next: that place is gone.
@@ -144,7 +145,7 @@ export class Recovery {
     } catch (error) {
       this.#unfinished.add(node);
       this.#failed(`${what} could not be made again`, error);
-      this.#await(node, RETRY_MS);
+      this.#await(node, isFlotillaError(error) && error.retryable ? RECHECK_MS : RETRY_MS);
     }
   }
 

@@ -5,7 +5,8 @@
 //                └──── put with `left` ──────────────▶ departed (left)
 //
 // RO1  A node is declared dead once, when its key is gone and no grace is running; outside grace that is at once.
-// RO2  After `beginGrace` nobody is declared dead for `graceMs`: a server that comes back may have let everybody's key lapse.
+// RO2  After `beginGrace` nobody is declared dead for `graceMs`: a server that comes back may have let everybody's key lapse. Nobody is
+//      declared dead by one who may not judge either: a grace is begun instead.
 // RO3  A node never heard of may just be new: it is missing from the first question on, and departed `graceMs` later.
 // RO4  One name, one node: another node under a name ends the one before.
 
@@ -37,6 +38,7 @@ const REMEMBERED_MAX = 10_000;
 export class Roll {
   readonly #clock: Clock;
   readonly #graceMs: number;
+  readonly #mayJudge: () => boolean;
   readonly #tell: (event: RollEvent) => void;
   readonly #byKey = new Map<string, Seat>();
   readonly #byNode = new Map<string, Seat>();
@@ -47,9 +49,11 @@ export class Roll {
   #snapshot: Set<string> | undefined = undefined;
   #grace: Timer | undefined = undefined;
 
-  constructor(clock: Clock, graceMs: number, tell: (event: RollEvent) => void) {
+  /** `mayJudge`: whether this node itself is there for the others. */
+  constructor(clock: Clock, graceMs: number, mayJudge: () => boolean, tell: (event: RollEvent) => void) {
     this.#clock = clock;
     this.#graceMs = graceMs;
+    this.#mayJudge = mayJudge;
     this.#tell = tell;
   }
 
@@ -128,7 +132,9 @@ export class Roll {
     const seat = this.#byKey.get(key);
     if (seat === undefined) return;
     seat.missingSinceMs ??= this.#clock.now();
-    if (this.#grace === undefined) this.#depart(seat, "dead");
+    if (this.#grace !== undefined) return;
+    if (this.#mayJudge()) this.#depart(seat, "dead");
+    else this.beginGrace();
   }
 
   /** Declares nobody dead for a while (RO2). */
@@ -136,6 +142,7 @@ export class Roll {
     this.#grace?.cancel();
     this.#grace = this.#clock.schedule(this.#graceMs, () => {
       this.#grace = undefined;
+      if (!this.#mayJudge()) return this.beginGrace();
       for (const seat of [...this.#byKey.values()]) if (seat.missingSinceMs !== undefined) this.#depart(seat, "dead");
       this.#tell({ kind: "settled" });
     });

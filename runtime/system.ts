@@ -180,12 +180,15 @@ export class ActorSystem implements AsyncDisposable {
   /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */
   async stop(handle: AnyHandle, options: { readonly timeoutMs?: number } = {}): Promise<void> {
     checkKnown(options, STOP_OPTIONS);
-    return this.#parts.stop(handleAddress(handle), milliseconds("timeoutMs", options.timeoutMs ?? STOP_TIMEOUT_MS));
+    return this.#parts.control.stop(
+      handleAddress(handle),
+      milliseconds("timeoutMs", options.timeoutMs ?? STOP_TIMEOUT_MS),
+    );
   }
 
   /** Ends an actor now: its calls fail, nothing is waited for, no onStop runs. */
   async kill(handle: AnyHandle): Promise<void> {
-    return this.#parts.kill(handleAddress(handle));
+    return this.#parts.control.kill(handleAddress(handle));
   }
 
   /** Calls `onEnd` once when the actor ends, at once when it already has. Answers how to take that back. */
@@ -201,7 +204,7 @@ export class ActorSystem implements AsyncDisposable {
         this.#parts.host.log("error", "a watcher threw", { error: String(error) });
       }
     });
-    return this.#parts.watch(address, tell);
+    return this.#parts.control.watch(address, tell);
   }
 
   // Tasks -------------------------------------------------------------------------------------------------------------------

@@ -87,12 +87,14 @@ async function mend(
 /** Undefined: there is no such stream, or another with this name was made first. */
 async function callApi(connection: Connection, call: string, body: object): Promise<StreamInfo | undefined> {
   const payload = new TextEncoder().encode(JSON.stringify(body));
-  const { reply } = await connection.ask(`stream call ${call}`, `$JS.API.STREAM.${call}`, payload);
+  const [operation = "", stream = ""] = call.split(".");
+  const what = `${operation === "CREATE" ? "making" : operation === "UPDATE" ? "changing" : "looking at"} the stream ${stream}`;
+  const { reply } = await connection.ask(what, `$JS.API.STREAM.${call}`, payload);
   const answer = readAnswer<StreamInfo>(reply);
   if (!isApiError(answer)) return answer;
   const number = answer.error.err_code;
   if (number === API.streamNotFound || number === API.nameInUse) return undefined;
-  throw fromApi(`stream call ${call}`, answer.error);
+  throw fromApi(what, answer.error);
 }
 
 /** Each field in which `found` is not what `shape` says, in words. */

@@ -6,11 +6,12 @@
 //      and deletes the entry. Each step may be done twice, so one that was broken off is finished by the next; whoever deletes has won.
 
 import { sleep } from "../clock.ts";
+import { unreadable } from "../directory.ts";
 import type { Entry } from "../store.ts";
 import type { TaskEnvironment } from "./environment.ts";
 import { taskError } from "./errors.ts";
 import { kindOf, type Outcomes, tokenOf } from "./outcomes.ts";
-import { checkTaskId, type TaskFailure, type TaskItem } from "./task.ts";
+import { checkTaskId, readItem, type TaskFailure, type TaskItem } from "./task.ts";
 
 /** A task that failed for good. */
 export interface TaskDeadLetter {
@@ -58,19 +59,25 @@ export class TaskDeadLetters {
     const found: TaskDeadLetter[] = [];
     for await (const change of this.#env.store.watch("dead.*")) {
       if (change.kind === "ready") break;
-      if (change.kind === "put") found.push(shown(this.#read(change.entry.value)));
+      if (change.kind !== "put") continue;
+      const kept = this.#read(change.entry.value);
+      if (kept !== undefined) found.push(shown(kept));
+      else
+        this.#env.log("error", "an entry among the dead tasks is none of ours and is passed over", {
+          key: change.entry.key,
+        });
     }
     return found.sort((a, b) => a.failedAtMs - b.failedAtMs);
   }
 
-  /** Throws TaskNotDead. */
+  /** Throws TaskNotDead, EntryUnreadable. */
   async show(id: string): Promise<TaskDeadLetter> {
     return shown((await this.#kept(id)).kept);
   }
 
   /**
    * Puts the task into the queue again, under its id, with all its attempts before it. Of any number of replays of one failure one resolves.
-   * Throws TaskNotDead.
+   * Throws TaskNotDead, EntryUnreadable.
    */
   async replay(id: string): Promise<void> {
     const { kept, revision } = await this.#kept(id);
@@ -106,7 +113,9 @@ export class TaskDeadLetters {
     checkTaskId(id);
     const entry = await this.#entry(id);
     if (entry === undefined) throw notDead(id, "is no dead letter");
-    return { kept: this.#read(entry.value), revision: entry.revision };
+    const kept = this.#read(entry.value);
+    if (kept === undefined) throw unreadable(entry.key);
+    return { kept, revision: entry.revision };
   }
 
   /** Whoever has just been told of a failure may ask before its entry is written (DT1): then it is waited for. */
@@ -119,8 +128,15 @@ export class TaskDeadLetters {
     }
   }
 
-  #read(value: Uint8Array): Kept {
-    return this.#env.decode(value) as Kept;
+  /** Undefined for what is no dead task of ours. */
+  #read(value: Uint8Array): Kept | undefined {
+    try {
+      const kept = this.#env.decode(value) as Kept;
+      const isKept = Number.isSafeInteger(kept.sequence) && Array.isArray(kept.history);
+      return isKept && readItem(() => kept.item) !== undefined ? kept : undefined;
+    } catch {
+      return undefined;
+    }
   }
 }
 

@@ -80,8 +80,16 @@ export class Outcomes {
     return { sequence: last.sequence, outcome: this.read(last) };
   }
 
-  read(event: LoggedEvent): Outcome {
-    return this.#env.decode(event.data) as Outcome;
+  /** Something that is no outcome reads as a failure: it stands where the task's own should, and a replay puts that right. */
+  read({ data, atMs }: LoggedEvent): Outcome {
+    try {
+      const outcome = this.#env.decode(data) as Outcome;
+      if (isOutcome(outcome)) return outcome;
+    } catch {
+      // Below.
+    }
+    const failure = { attempt: 1, atMs, code: "TaskDataLost", message: "what is recorded as its outcome is none" };
+    return { kind: "failed", id: "", content: "", node: "", atMs, history: [failure] };
   }
 
   async addFailure(id: string, failure: TaskFailure): Promise<void> {
@@ -90,7 +98,16 @@ export class Outcomes {
 
   async failures(id: string): Promise<readonly TaskFailure[]> {
     const events = await this.#env.results.read(`attempt.${tokenOf(id)}`, 1, READ_MAX);
-    return events.map((event) => this.#env.decode(event.data) as TaskFailure);
+    return events.flatMap((event) => this.#failureIn(event) ?? []);
+  }
+
+  #failureIn({ data }: LoggedEvent): TaskFailure | undefined {
+    try {
+      const failure = this.#env.decode(data) as TaskFailure;
+      return Number.isSafeInteger(failure?.attempt) && typeof failure.code === "string" ? failure : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Tells the node that has the task in hand, if one has. */
@@ -106,5 +123,18 @@ export class Outcomes {
   /** Undefined when the blob is no longer kept. */
   async unpack(packed: Packed): Promise<Uint8Array | undefined> {
     return "bytes" in packed ? packed.bytes : this.#env.blobs.get(packed.blob);
+  }
+}
+
+function isOutcome(outcome: Outcome): boolean {
+  if (typeof outcome?.id !== "string" || typeof outcome.content !== "string" || typeof outcome.atMs !== "number")
+    return false;
+  switch (outcome.kind) {
+    case "value":
+      return typeof outcome.value === "object" && outcome.value !== null;
+    case "failed":
+      return Array.isArray(outcome.history);
+    default:
+      return outcome.kind === "expired" || outcome.kind === "cancelled" || outcome.kind === "replayed";
   }
 }

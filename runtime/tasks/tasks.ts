@@ -20,6 +20,7 @@ import {
   checkTaskId,
   contentOf,
   type Outcome,
+  readItem,
   type SubmitOptions,
   submitSettings,
   type TaskItem,
@@ -138,7 +139,9 @@ export class Tasks {
     this.#waiting.forget(item.id);
     const there = await this.#find(item);
     if (there !== undefined && there.content !== item.content) throw idTaken(item.id);
-    if (there === undefined) await this.#isKnown(item.id, item.content);
+    if (there !== undefined || (await this.#isKnown(item.id, item.content))) return;
+    const why = `something that is no task waits under the id ${JSON.stringify(item.id)}; submit it again`;
+    throw runtimeError("Unavailable", why, { data: { id: item.id } });
   }
 
   /** Whether a task of this id has been through already (TS3). Throws TaskIdTaken. */
@@ -226,7 +229,7 @@ export class Tasks {
 
   async #find(task: Pick<TaskItem, "id" | "after">): Promise<TaskItem | undefined> {
     const found = await this.#env.queue.find(queueId(task));
-    return found && (this.#env.decode(found.data) as TaskItem);
+    return found && readItem(() => this.#env.decode(found.data));
   }
 
   /** Takes no more tasks, gives those that run `timeoutMs` to end, and gives the rest back to the queue. Waits reject with Closed. */

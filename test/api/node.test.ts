@@ -60,6 +60,7 @@ describe("options", () => {
     ["a lease", () => nodeOptions({ ...SOUND, lease: "soon" }, "x"), /--lease: expected normal or fast, got "soon"/],
     ["a label", () => nodeOptions({ ...SOUND, labels: ["zone"] }, "x"), /--labels: expected key=value.+got "zone"/],
     ["two labels", () => nodeOptions({ ...SOUND, labels: ["a=1,a=2"] }, "x"), /--labels: .+once, got "a" twice/],
+    ["a count", () => nodeOptions({ ...SOUND, warmProcesses: "some" }, "x"), /--warm-processes: .+0 to 64, got "some"/],
     ["no folder", () => serverOptions({}), /--folder: .+missing/],
     ["a port", () => serverOptions({ folder: "f", port: "70000" }), /--port: .+got "70000"/],
   ])("are refused with the option, what was expected and what came: %s", (_, run, says) => {

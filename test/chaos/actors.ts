@@ -111,12 +111,15 @@ export const Keeper = defineActor(
       const { store } = system.ports;
       const go = async (count: number) => {
         const value = new TextEncoder().encode(JSON.stringify({ fence, count }));
-        const { kind } = await store.putFenced(key, value, { key: nameKey, revision: fence });
-        write(file, fence, count, kind);
+        const end = await store.putFenced(key, value, { key: nameKey, revision: fence }).then(
+          ({ kind }) => kind,
+          (error: { code?: string }) => error.code ?? String(error),
+        );
+        write(file, fence, count, end);
         await sleep(clock, 20);
         await go(count + 1);
       };
-      void go(1).catch(() => {});
+      void go(1);
     }
 
     async remind(name: string, afterMs: number, file: string): Promise<void> {

@@ -1,4 +1,4 @@
-// A race for one name, again and again. The 1,000 rounds are run by full.ts.
+// A race for one name, again and again. The 1,000 rounds are run by full.test.ts.
 
 import { describe, expect, test } from "vitest";
 import { natsMissing } from "../support/nats-server.ts";

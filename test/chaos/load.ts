@@ -95,3 +95,13 @@ export function topicLoad(system: ActorSystem, topic: string): TopicLoad {
     },
   };
 }
+
+/** Makes a call until it succeeds: after a fault, a busy machine may lose its next lease at once. Other failures than those that pass reject. */
+export async function untilDone<T extends object>(what: string, call: () => Promise<T>): Promise<T> {
+  return waitUntil(what, () =>
+    call().catch((error: unknown) => {
+      if (isFlotillaError(error) && error.retryable) return undefined;
+      throw error;
+    }),
+  );
+}

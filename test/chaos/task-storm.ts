@@ -17,6 +17,8 @@ export interface StormReport {
 }
 
 const MAX_MS = 120_000;
+/** Long enough that a node has some in hand whenever it is killed. */
+const TASK_MS = 30;
 
 /** Runs `count` tasks while nodes are killed when `killAt` (parts of the tasks) have begun; another is started at once for each. */
 export async function taskStorm(count: number, killAt: readonly number[]): Promise<StormReport> {
@@ -30,7 +32,7 @@ export async function taskStorm(count: number, killAt: readonly number[]): Promi
     Promise.all([
       killing,
       ...ids.map(async (id) => {
-        await driver.submit(Scribe, "note", [file, id, 5], { id, retries: 20 });
+        await driver.submit(Scribe, "note", [file, id, TASK_MS], { id, retries: 20 });
         expect(await driver.result(id)).toBe(id);
       }),
     ]),

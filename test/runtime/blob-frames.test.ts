@@ -75,6 +75,17 @@ describe("what is too large for a frame", () => {
     expect(got).toEqual(sizes.map((_size, id) => id));
   });
 
+  test("is what it was when it was sent, though its bytes are used again at once", async () => {
+    const { actor, pair } = await start();
+    await using _ = pair;
+    const bytes = new Uint8Array(LARGE).fill(1);
+    // The text goes to blobs first, and the bytes wait behind it.
+    const sent = [actor.same("x".repeat(LARGE)), actor.same(bytes), actor.same([bytes, 1])];
+    bytes.fill(9);
+    const [, alone, inside] = (await Promise.all(sent)) as [string, Uint8Array, [Uint8Array]];
+    expect([alone.every((byte) => byte === 1), inside[0].every((byte) => byte === 1)]).toEqual([true, true]);
+  });
+
   test("at the limits exactly: the largest frame, one byte more, the largest blob, one byte more", async () => {
     const { actor, blobs, pair } = await start();
     await using _ = pair;

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { actorContext, defineActor, FlotillaError, sleep } from "../../runtime/index.ts";
 import { caught, codeOf, outcome } from "../support/caught.ts";
-import { openStage, settleFrames } from "../support/places.ts";
+import { openStage, PLACES, settleFrames } from "../support/places.ts";
 
 interface Run {
   readonly key: string;
@@ -80,10 +80,9 @@ const Bank = defineActor(
 
 const RESTART = { maxRestarts: 5, withinMs: 60_000, backoff: { firstMs: 1, factor: 1, maxMs: 1 } };
 
-// Keys reach another node once its envelopes carry them; until then these hold in one process.
-describe("keys, same node", () => {
+describe.each(PLACES)("keys, %s", (place) => {
   test("the same key and method give the first result; other keys, other methods and no key run", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const bank = await stage.spawn(Bank);
     const once = bank.with({ key: "k" });
     expect(await once.pay(5)).toEqual({ total: 5 });
@@ -100,7 +99,7 @@ describe("keys, same node", () => {
   });
 
   test("a failure is an outcome unless a retry may help; so is a result that cannot be sent", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const bank = await stage.spawn(Bank);
     for (const key of ["a", "a"]) expect(await codeOf(bank.with({ key }).fail(false))).toBe("Bust");
     for (const key of ["b", "b"]) expect(await codeOf(bank.with({ key }).fail(true))).toBe("Bust");
@@ -109,7 +108,7 @@ describe("keys, same node", () => {
   });
 
   test("a call that still runs is joined; when its caller gives up, the next one runs", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const bank = await stage.spawn(Bank, { concurrency: 4 });
     const controller = new AbortController();
     const once = bank.with({ key: "k" });
@@ -126,7 +125,7 @@ describe("keys, same node", () => {
   });
 
   test("who waits for a key holds a place in the mailbox until it gives up", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const bank = await stage.spawn(Bank, { concurrency: 4, mailboxMax: 2 });
     const once = bank.with({ key: "k" });
     const first = once.slow(5_000);
@@ -143,13 +142,13 @@ describe("keys, same node", () => {
   });
 
   test("a call that would wait for itself fails with Deadlock", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const bank = await stage.spawn(Bank, { reentrant: true });
     expect((await caught(bank.with({ key: "self" }).self())).code).toBe("Deadlock");
   });
 
   test("outcomes outlive a restart, what was in hand does not; the end answers who waits", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const bank = await stage.spawn(Bank, { restart: RESTART, concurrency: 3 });
     await bank.with({ key: "k" }).pay(5);
     const cut = codeOf(bank.with({ key: "slow" }).slow(1_000));
@@ -168,7 +167,7 @@ describe("keys, same node", () => {
   });
 
   test("a stashed call has no outcome yet", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const bank = await stage.spawn(Bank);
     const waiting = [bank.with({ key: "k" }).later(), bank.with({ key: "k" }).later()];
     await settleFrames();
@@ -178,7 +177,7 @@ describe("keys, same node", () => {
   });
 
   test("kept are the last 1,000, for ten minutes", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const bank = await stage.spawn(Bank);
     for (let index = 0; index < 1_002; index++) await bank.with({ key: `k${index}` }).take(index);
     expect(await bank.with({ key: "k2" }).take(-1)).toBe(-2);
@@ -188,7 +187,7 @@ describe("keys, same node", () => {
   });
 
   test("a stream cannot have one; a method that is not there keeps nothing", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const bank = await stage.spawn(Bank);
     expect(await codeOf(Array.fromAsync(bank.with({ key: "k" }).stream()))).toBe("InvalidOption");
     const loose = bank.with({ key: "k" }) as unknown as { nothing(): Promise<void> };
@@ -229,29 +228,36 @@ function recorder(runs: Run[]) {
   );
 }
 
-test("each key runs at most once while it is kept, and never twice at a time; all who get a value get the same one", async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(CALL, { maxLength: 25 }), fc.integer({ min: 1, max: 4 }), async (calls, concurrency) => {
-      const runs: Run[] = [];
-      await using stage = await openStage("same node");
-      const actor = await stage.spawn(recorder(runs), { concurrency });
-      const made = calls.map(async ({ key, atMs, tookMs, fails, leavesAfterMs = 10_000 }) => {
-        await sleep(stage.clock, atMs);
-        return { key, end: await outcome(actor.with({ key, timeoutMs: leavesAfterMs }).work(key, tookMs, fails)) };
-      });
-      for (let step = 0; step < 100; step++) await stage.clock.advance(20);
-      const ends = await Promise.all(made);
-      for (const key of ["a", "b", "c"]) {
-        const own = runs.filter((run) => run.key === key);
-        const kept = own.findIndex(({ end }) => end !== "cut");
-        expect(kept === -1 || kept === own.length - 1, "nothing runs after an outcome").toBe(true);
-        own.forEach(
-          (run, index) => void (index > 0 && expect(run.from).toBeGreaterThanOrEqual(own[index - 1]?.to ?? 0)),
-        );
-        const values = ends.flatMap((call) => (call.key === key && typeof call.end === "number" ? [call.end] : []));
-        expect(new Set(values).size).toBeLessThanOrEqual(1);
-      }
-    }),
-    { numRuns: 60 },
-  );
-});
+test.each(PLACES)(
+  "each key runs at most once while it is kept, and never twice at a time; all who get a value get the same one (%s)",
+  async (place) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(CALL, { maxLength: 25 }),
+        fc.integer({ min: 1, max: 4 }),
+        async (calls, concurrency) => {
+          const runs: Run[] = [];
+          await using stage = await openStage(place);
+          const actor = await stage.spawn(recorder(runs), { concurrency });
+          const made = calls.map(async ({ key, atMs, tookMs, fails, leavesAfterMs = 10_000 }) => {
+            await sleep(stage.clock, atMs);
+            return { key, end: await outcome(actor.with({ key, timeoutMs: leavesAfterMs }).work(key, tookMs, fails)) };
+          });
+          for (let step = 0; step < 100; step++) await stage.clock.advance(20);
+          const ends = await Promise.all(made);
+          for (const key of ["a", "b", "c"]) {
+            const own = runs.filter((run) => run.key === key);
+            const kept = own.findIndex(({ end }) => end !== "cut");
+            expect(kept === -1 || kept === own.length - 1, "nothing runs after an outcome").toBe(true);
+            own.forEach(
+              (run, index) => void (index > 0 && expect(run.from).toBeGreaterThanOrEqual(own[index - 1]?.to ?? 0)),
+            );
+            const values = ends.flatMap((call) => (call.key === key && typeof call.end === "number" ? [call.end] : []));
+            expect(new Set(values).size).toBeLessThanOrEqual(1);
+          }
+        },
+      ),
+      { numRuns: 60 },
+    );
+  },
+);

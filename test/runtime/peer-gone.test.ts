@@ -41,7 +41,6 @@ describe("a node that was declared gone", () => {
       counts: new Counts(),
       reconnected: () => {},
       load: async () => {},
-      log: () => {},
       isDeparted: () => false,
       spawn: async () => {
         throw new Error("not here");

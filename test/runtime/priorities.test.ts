@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { actorContext, type CallOptions, defineActor, type Handle } from "../../runtime/index.ts";
 import { codeOf } from "../support/caught.ts";
-import { openStage, settleFrames } from "../support/places.ts";
+import { openStage, PLACES, settleFrames } from "../support/places.ts";
 
 const Queue = defineActor(
   "queue",
@@ -63,10 +63,9 @@ async function busyQueue(stage: Awaited<ReturnType<typeof openStage>>, mailboxMa
   return { queue, free };
 }
 
-// The lane reaches another node once its envelopes carry it; until then these hold in one process.
-describe("priorities, same node", () => {
+describe.each(PLACES)("priorities, %s", (place) => {
   test("interactive goes first, order holds within a lane, and bulk gets one turn in seventeen", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const { queue, free } = await busyQueue(stage);
     const bulk = queue.with({ priority: "bulk" });
     for (let index = 0; index < 4; index++) bulk.cast.note(`b${index}`);
@@ -80,7 +79,7 @@ describe("priorities, same node", () => {
   });
 
   test("calls, casts and keys of all callers and both lanes share one bound", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const { queue, free } = await busyQueue(stage, 4);
     queue.cast.note("cast");
     const called = queue.note("call");
@@ -89,7 +88,8 @@ describe("priorities, same node", () => {
     for (const options of [{}, { priority: "bulk" }, { key: "k" }] as const)
       expect(await codeOf(queue.with(options).note("one more"))).toBe("MailboxFull");
     queue.cast.note("one more");
-    expect(stage.here.deadLetters.recent()).toMatchObject([{ method: "note", code: "MailboxFull" }]);
+    await settleFrames();
+    expect(stage.there.deadLetters.recent()).toMatchObject([{ method: "note", code: "MailboxFull" }]);
     await free();
     await Promise.all([called, bulk, keyed]);
     expect(await queue.log()).toEqual(["cast", "call", "keyed", "bulk"]);
@@ -98,7 +98,7 @@ describe("priorities, same node", () => {
   test.each(["call", "cast", "stream"])(
     "what a bulk message starts by %s is bulk, unless it says otherwise",
     async (how) => {
-      await using stage = await openStage("same node");
+      await using stage = await openStage(place);
       const { queue, free } = await busyQueue(stage);
       const relay = await stage.spawn(Relay, { concurrency: 10 });
       const bulk = relay.with({ priority: "bulk" });
@@ -118,7 +118,7 @@ describe("priorities, same node", () => {
   );
 
   test("a re-entrant call gets in from either lane", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const relay = await stage.spawn(Relay, { reentrant: true });
     expect(await relay.with({ priority: "bulk" }).nested(relay)).toBe("re-entered");
     expect(await relay.nested(relay)).toBe("re-entered");

@@ -106,10 +106,9 @@ describe.each(PLACES)("retries without a key, %s", (place) => {
   });
 });
 
-// Keys reach another node once its envelopes carry them; until then these hold in one process.
-describe("retries with a key, same node", () => {
+describe.each(PLACES)("retries with a key, %s", (place) => {
   test("with a key everything retryable is, as often as was said", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const flaky = await stage.spawn(Flaky);
     const first = flaky.with({ retries: 3, backoff: BACKOFF, key: "1" }).work("a", 3, "Busy", true);
     const second = codeOf(flaky.with({ retries: 3, backoff: BACKOFF, key: "2" }).work("b", 4, "Busy", true));
@@ -121,7 +120,7 @@ describe("retries with a key, same node", () => {
   });
 
   test("a restart in the middle of it: repeated with a key, not without", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const { seen, Crasher } = crasher(2);
     const actor = await stage.spawn(Crasher, { restart: RESTART });
     expect(await codeOf(actor.with({ retries: 5 }).work())).toBe("ActorRestarted");
@@ -133,7 +132,7 @@ describe("retries with a key, same node", () => {
   });
 
   test("ends with the message it was made for", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const [flaky, patient] = [await stage.spawn(Flaky), await stage.spawn(Patient)];
     const controller = new AbortController();
     const relayed = codeOf(flaky.with({ signal: controller.signal }).relay(patient));
@@ -147,7 +146,7 @@ describe("retries with a key, same node", () => {
   });
 
   test("never outlives the deadline or its caller's signal", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const flaky = await stage.spawn(Flaky);
     const controller = new AbortController();
     const endless = { retries: 1_000, backoff: { firstMs: 100, factor: 1, maxMs: 100 } };
@@ -170,7 +169,7 @@ describe("retries with a key, same node", () => {
   });
 
   test("refuses options that are none", async () => {
-    await using stage = await openStage("same node");
+    await using stage = await openStage(place);
     const flaky = await stage.spawn(Flaky);
     const wrong: readonly object[] = [
       { retries: -1 },

@@ -39,6 +39,20 @@ describe("random programs", () => {
   });
 });
 
+describe("random programs on a network that breaks", () => {
+  const quarters = [0, 1, 2, 3].map((at) => [at * BATCH + 1, (at + 1) * BATCH] as const);
+  test.each(quarters)(
+    "seeds %i to %i: every call ends once, by its deadline, and nothing is kept",
+    async (from, to) => {
+      const reports: ProgramReport[] = [];
+      for (let seed = from; seed <= to; seed++) reports.push(await runProgram(seed, 60, true));
+      expect(failures(reports)).toEqual([]);
+      const ends = new Set(reports.flatMap((report) => [...report.ends.keys()]));
+      expect([...ends]).toEqual(expect.arrayContaining(["value", "Unavailable", "Unknown", "StreamBroken"]));
+    },
+  );
+});
+
 test("the same seed gives the same run", async () => {
   const [first, second] = [await runProgram(42), await runProgram(42)];
   expect([...second.ends]).toEqual([...first.ends]);

@@ -8,12 +8,9 @@ import { currentRunning } from "../../runtime/cell/running.ts";
 import { actorContext, connect, defineActor, type Handle, type TraceContext } from "../../runtime/index.ts";
 import { traceFrom, tracingFor } from "../../runtime/trace.ts";
 import { codeOf } from "../support/caught.ts";
-import { openStage, type Place, settleFrames } from "../support/places.ts";
+import { openStage, PLACES, settleFrames } from "../support/places.ts";
 import { recordSpans } from "../support/tracer.ts";
 import { waitUntil } from "../support/wait-until.ts";
-
-// "other node" joins when envelopes carry `Message.trace`.
-const PLACES_TRACED: readonly Place[] = ["same node"];
 
 const TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -95,7 +92,7 @@ const idOf = (span: ReadableSpan): string => span.spanContext().spanId;
 const parentOf = (span: ReadableSpan): string | undefined => span.parentSpanContext?.spanId;
 const traceparentOf = (span: ReadableSpan): string => `00-${span.spanContext().traceId}-${idOf(span)}-01`;
 
-describe.each(PLACES_TRACED)("spans, %s", (place) => {
+describe.each(PLACES)("spans, %s", (place) => {
   test("a call has a client span, its run a server span below it, each with who, what and where (TR4)", async () => {
     using recorder = recordSpans();
     await using stage = await openStage(place);

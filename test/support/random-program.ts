@@ -6,25 +6,17 @@
 // RP3  Items of a stream come without gap or repeat.
 // RP4  An actor whose end was confirmed never runs again; one life never has more in hand than its concurrency.
 // RP5  Calls of one caller to one actor start in the order they were made, as long as the network keeps order and loses nothing.
-// RP6  After close nothing waits, on the clock or anywhere; nothing is left unhandled.
+// RP6  A call ends by its deadline. After close nothing waits, on the clock or anywhere; nothing is left unhandled.
 
 import { runtimeErrors } from "../../runtime/errors.ts";
-import {
-  type ActorSystem,
-  actorContext,
-  defineActor,
-  FlotillaError,
-  type Handle,
-  type Random,
-  seededRandom,
-  sleep,
-  type Timer,
-} from "../../runtime/index.ts";
+import { type ActorSystem, FlotillaError, type Random, seededRandom, type Timer } from "../../runtime/index.ts";
+import { BreakableNetwork } from "./breakable-network.ts";
 import { FakeClock, settle } from "./fake-clock.ts";
 import { type Faults, FaultyNetwork } from "./faulty-network.ts";
 import { Ledger } from "./ledger.ts";
 import { closeWithin } from "./places.ts";
-import { openSystems, type Systems } from "./systems.ts";
+import { type Part, type Plan, partType } from "./random-part.ts";
+import { type Network, openSystems, type Systems } from "./systems.ts";
 
 export interface ProgramReport {
   readonly seed: number;
@@ -35,104 +27,33 @@ export interface ProgramReport {
   readonly items: number;
 }
 
-type Plan =
-  | { readonly kind: "answer" | "throw" | "fail" | "child" | "stop self" }
-  | { readonly kind: "wait"; readonly ms: number }
-  | { readonly kind: "timer"; readonly ms: number; readonly throws: boolean }
-  | { readonly kind: "ask"; readonly to: Part; readonly id: number; readonly plan: Plan }
-  | { readonly kind: "read"; readonly to: Part; readonly id: number; readonly count: number };
+/** Calls without a time-out of their own. */
+const CALL_TIMEOUT_MS = 2_000;
+/** The program's steps of time, and the resolution of deadlines. */
+const LATE_MS = 300;
 
-/** What programs are made of; declared by hand because plans hold handles of the actor that takes plans. */
-interface PartActor {
-  run(id: number, order: number, plan: Plan): Promise<number>;
-  echo(id: number, order: number): number;
-  items(id: number, count: number, gapMs: number): AsyncGenerator<number>;
+/** A network whose frames move when it is told to; one that breaks can also cut a node off and mend that. */
+interface Moving extends Network {
+  step(): boolean;
+  cut?(node: string): void;
+  mend?(node: string): void;
 }
-type Part = Handle<ReturnType<typeof partType>>;
 
-function partType(ledger: Ledger, ordered: boolean) {
-  type Loose = PartActor & object;
-  const start = (id: number, order: number) => {
-    const { self } = actorContext();
-    ledger.started(id, `${self}`);
-    if (ordered && order >= 0) ledger.inOrder(`${self}`, order);
+function breaking(random: Random): Moving {
+  const network = new BreakableNetwork({ byHand: true });
+  return {
+    join: (node) => network.join(node),
+    step: () => network.step(random),
+    cut: (node) => network.cut(node),
+    mend: (node) => network.mend(node),
   };
-  return defineActor(
-    "part",
-    class implements Loose {
-      readonly #max: number;
-      #inHand = 0;
-
-      constructor(concurrency: number) {
-        this.#max = concurrency;
-      }
-
-      async run(id: number, order: number, plan: Plan): Promise<number> {
-        start(id, order);
-        if (++this.#inHand > this.#max) ledger.violation(`${this.#inHand} in hand of ${this.#max}`);
-        try {
-          await perform(plan);
-          return id;
-        } finally {
-          this.#inHand--;
-        }
-      }
-
-      echo(id: number, order: number): number {
-        start(id, order);
-        return id;
-      }
-
-      async *items(id: number, count: number, gapMs: number): AsyncGenerator<number> {
-        start(id, -1);
-        const { clock, signal } = actorContext();
-        for (let index = 0; index < count; index++) {
-          if (gapMs > 0) await sleep(clock, gapMs, signal);
-          yield index;
-        }
-      }
-    },
-  );
-}
-
-const Leaf = defineActor("leaf", class {});
-
-async function perform(plan: Plan): Promise<void> {
-  const { clock, signal, timers, system, self, fail } = actorContext();
-  switch (plan.kind) {
-    case "answer":
-      return;
-    case "throw":
-      throw new FlotillaError("ActorThrew", "on purpose");
-    case "fail":
-      return fail(new Error("on purpose"));
-    case "child":
-      await actorContext().spawn(Leaf);
-      return;
-    case "stop self":
-      return system.stop(self, { timeoutMs: 100 });
-    case "wait":
-      return sleep(clock, plan.ms, signal);
-    case "timer":
-      timers.after(plan.ms, () => {
-        if (plan.throws) throw new Error("on purpose");
-      });
-      return;
-    case "ask": {
-      const answer = await plan.to.run(plan.id, -1, plan.plan as never);
-      if (answer !== plan.id) throw new Error(`call ${plan.id} was answered ${answer}`);
-      return;
-    }
-    case "read":
-      for await (const _item of plan.to.items(plan.id, plan.count, 0));
-  }
 }
 
 class Program {
   readonly ledger: Ledger;
   readonly #random: Random;
   readonly #faults: Faults;
-  readonly #network: FaultyNetwork;
+  readonly #network: Moving;
   readonly #clock: FakeClock;
   readonly #systems: Systems;
   readonly #type: ReturnType<typeof partType>;
@@ -144,7 +65,7 @@ class Program {
   private constructor(
     random: Random,
     faults: Faults,
-    network: FaultyNetwork,
+    network: Moving,
     systems: Systems,
     clock: FakeClock,
     ledger: Ledger,
@@ -159,20 +80,20 @@ class Program {
     this.#type = type;
   }
 
-  static async open(seed: number): Promise<Program> {
+  static async open(seed: number, breaks: boolean): Promise<Program> {
     const random = seededRandom(seed);
     const faults: Faults = {
-      drop: random.below(3) === 0 ? 0.1 : 0,
-      repeat: random.below(4) === 0 ? 0.1 : 0,
-      overtake: random.below(4) === 0 ? 0.3 : 0,
+      drop: !breaks && random.below(3) === 0 ? 0.1 : 0,
+      repeat: !breaks && random.below(4) === 0 ? 0.1 : 0,
+      overtake: !breaks && random.below(4) === 0 ? 0.3 : 0,
     };
-    const network = new FaultyNetwork(random, faults);
+    const network = breaks ? breaking(random) : new FaultyNetwork(random, faults);
     const clock = new FakeClock();
     const ledger = new Ledger();
     const ordered = faults.drop + faults.repeat + faults.overtake === 0;
     const type = partType(ledger, ordered);
     const nodes = ["north", "south", "west"].slice(0, 2 + random.below(2));
-    const options = { clock, random, network, actors: [type], callTimeoutMs: 2_000 };
+    const options = { clock, random, network, actors: [type], callTimeoutMs: CALL_TIMEOUT_MS };
     const systems = await openSystems(nodes, options);
     return new Program(random, faults, network, systems, clock, ledger, type);
   }
@@ -189,7 +110,9 @@ class Program {
       this.#act();
       await this.#pass();
     }
+    for (const { node } of this.#systems.all) this.#network.mend?.(node);
     await this.#rest(60);
+    if (this.#network.cut !== undefined) await this.#checkTables();
     const network = this.#network;
     // Frames go on while systems close.
     const pump = { on: true };
@@ -209,6 +132,18 @@ class Program {
       if (stats.actors > 0) this.ledger.violation(`${stats.actors} actors are left on ${node}`);
     }
     if (this.#clock.pending > 0) this.ledger.violation(`${this.#clock.pending} timers are left after close`);
+  }
+
+  /** Once every answer is there and frames have gone to and fro, nobody holds anything for another node. */
+  async #checkTables(): Promise<void> {
+    for (let round = 0; round < 20; round++) {
+      for (let index = 0; index < 200 && this.#network.step(); index++) await settle();
+      await this.#clock.advance(100);
+    }
+    for (const system of this.#systems.all) {
+      const { underWay } = system.stats();
+      if (underWay > 0) this.ledger.violation(`${system.node} still has ${underWay} under way`);
+    }
   }
 
   /** Delivers a few frames, lets a little time pass. */
@@ -236,6 +171,11 @@ class Program {
   }
 
   #act(): void {
+    if (this.#network.cut !== undefined && this.#random.below(8) === 0) {
+      const { node } = this.#pick(this.#systems.all);
+      if (this.#random.below(3) === 0) this.#network.cut(node);
+      else this.#network.mend?.(node);
+    }
     if (this.#parts.length === 0) return this.#spawn();
     const roll = this.#random.below(100);
     if (roll < 45) this.#call();
@@ -269,9 +209,17 @@ class Program {
   }
 
   /** Follows one promise to its one end. */
-  #follow<T>(what: string, promise: Promise<T>, onValue: (value: T) => void): void {
+  #follow<T>(
+    what: string,
+    promise: Promise<T>,
+    onValue: (value: T) => void,
+    withinMs = Number.POSITIVE_INFINITY,
+  ): void {
     this.ledger.open.add(what);
+    const begunMs = this.#clock.now();
     const done = (end: string) => {
+      const tookMs = this.#clock.now() - begunMs;
+      if (tookMs > withinMs + LATE_MS) this.ledger.violation(`${what} took ${tookMs} ms of ${withinMs}`);
       if (!this.ledger.open.delete(what)) this.ledger.violation(`${what} was settled twice`);
       this.ledger.count(end);
     };
@@ -296,12 +244,13 @@ class Program {
   #call(): void {
     const [part, id] = [this.#pick(this.#parts), ++this.#lastId];
     const asked = part.with(this.#options()).run(id, id, this.#plan() as never);
-    this.#follow(`call ${id}`, asked, (value) => this.#answered(id, value));
+    this.#follow(`call ${id}`, asked, (value) => this.#answered(id, value), CALL_TIMEOUT_MS);
   }
 
   #echo(): void {
     const [part, id] = [this.#pick(this.#parts), ++this.#lastId];
-    this.#follow(`echo ${id}`, part.with(this.#options()).echo(id, id), (value) => this.#answered(id, value));
+    const asked = part.with(this.#options()).echo(id, id);
+    this.#follow(`echo ${id}`, asked, (value) => this.#answered(id, value), CALL_TIMEOUT_MS);
   }
 
   #cast(): void {
@@ -364,12 +313,12 @@ class Program {
   }
 }
 
-/** Runs the program of one seed. */
-export async function runProgram(seed: number, steps = 40): Promise<ProgramReport> {
+/** Runs the program of one seed, with faults that a network should not have, or with breaks as a real one has them. */
+export async function runProgram(seed: number, steps = 40, breaks = false): Promise<ProgramReport> {
   const unhandled: unknown[] = [];
   const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
   process.on("unhandledRejection", onUnhandled);
-  const program = await Program.open(seed);
+  const program = await Program.open(seed, breaks);
   await program.run(steps);
   program.checkStarts();
   await settle();

@@ -29,10 +29,12 @@ export async function listenTcp(greet: (socket: Socket) => void): Promise<Listen
 }
 
 /** A server that greets as nats-server of this version and answers pings, and knows nothing else. */
-export const greetAsNats = (version: string) => (socket: Socket) => {
-  const info = { server_id: "X", server_name: "old", version, proto: 1, max_payload: 1_048_576, headers: true };
-  socket.write(`INFO ${JSON.stringify(info)}\r\n`);
-  socket.on("data", (data) => {
-    if (data.toString("latin1").includes("PING\r\n")) socket.write("PONG\r\n");
-  });
-};
+export const greetAsNats =
+  (version: string, max_payload = 1_048_576) =>
+  (socket: Socket) => {
+    const info = { server_id: "X", server_name: "old", version, proto: 1, max_payload, headers: true };
+    socket.write(`INFO ${JSON.stringify(info)}\r\n`);
+    socket.on("data", (data) => {
+      if (data.toString("latin1").includes("PING\r\n")) socket.write("PONG\r\n");
+    });
+  };

@@ -165,13 +165,32 @@ describe("membership", () => {
     await clock.advance(ttlMs + 1);
     expect(b.membership.isValid).toBe(true);
     expect([a.events, a.membership.presence("b-1").kind]).toEqual([["settled"], "present"]);
-    expect(b.events).toEqual(["lost", "rejoined", "settled"]);
+    expect(b.events).toEqual(["lost", "rejoined"]);
     for (const { membership } of [a, b]) membership.reconnected();
     b.crash();
     await clock.advance(ttlMs - 1);
     expect(a.events).toEqual(["settled"]);
     await clock.advance(2);
     expect(a.events).toEqual(["settled", "left b-1 dead", "settled"]);
+  });
+
+  test("when every key lapses at once, as after a server that stood still, nobody is dead, also without a reconnection (ME4)", async () => {
+    const { clock, a, b } = await openPair();
+    a.way.mode = "down";
+    b.way.mode = "down";
+    await clock.advance(2 * ttlMs);
+    expect([a.membership.isValid, b.membership.isValid]).toEqual([false, false]);
+    a.way.mode = "up";
+    await clock.advance(ttlMs / 2);
+    b.way.mode = "up";
+    await clock.advance(2 * ttlMs);
+    expect([a.events, b.events]).toEqual([
+      ["lost", "rejoined", "settled"],
+      ["lost", "rejoined", "settled"],
+    ]);
+    b.crash();
+    await clock.advance(ttlMs + 1_000);
+    expect(a.events.at(-1)).toBe("left b-1 dead");
   });
 
   test("a node never heard of is missing at first and departed one TTL later (RO3)", async () => {

@@ -118,15 +118,18 @@ describe.each(PLACES)("a pool, %s", (place) => {
   });
 });
 
-test("a call with a key goes to the member that knows its outcome, whatever the strategy", async () => {
-  await using stage = await openStage("same node");
-  await using pool = await openPool(stage, { size: 4 });
-  const keyed = pool.handle.with({ key: "k" });
-  const first = await keyed.id();
-  for (let index = 0; index < 5; index++) expect(await keyed.id()).toBe(first);
-  const counts = await Promise.all(pool.members.map((member) => member.count()));
-  expect(counts.sort()).toEqual([0, 0, 0, 1]);
-});
+test.each(PLACES)(
+  "a call with a key goes to the member that knows its outcome, whatever the strategy (%s)",
+  async (place) => {
+    await using stage = await openStage(place);
+    await using pool = await openPool(stage, { size: 4 });
+    const keyed = pool.handle.with({ key: "k" });
+    const first = await keyed.id();
+    for (let index = 0; index < 5; index++) expect(await keyed.id()).toBe(first);
+    const counts = await Promise.all(pool.members.map((member) => member.count()));
+    expect(counts.sort()).toEqual([0, 0, 0, 1]);
+  },
+);
 
 test("members that cannot be started: calls fail at once, and it is tried again with growing pauses", async () => {
   await using stage = await openStage("same node");
