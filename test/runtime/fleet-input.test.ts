@@ -165,6 +165,8 @@ describe.skipIf(nats.missing !== undefined)(
         expect([...codes].filter((code) => code !== "NameTaken")).toEqual([]);
         await silent.resume();
         await old.close();
+        // Or the next test's actor may be placed on it.
+        await waitUntil("it is seen to leave", () => !driver.nodes().some(({ name }) => name === "silent"));
       });
     });
 
