@@ -19,7 +19,7 @@ import type { SpawnRequest } from "../host.ts";
 import type { LogLevel, LogSink } from "../log.ts";
 import type { Membership } from "../membership.ts";
 import type { Random } from "../random.ts";
-import { Turnstile } from "../tasks/turnstile.ts";
+import { Turnstile } from "../turnstile.ts";
 import type { Types } from "../types.ts";
 import { Child } from "./child.ts";
 import { processError } from "./errors.ts";

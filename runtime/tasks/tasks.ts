@@ -10,6 +10,7 @@
 import { isFlotillaError, runtimeError } from "../errors.ts";
 import { checkKnown, checkSignal, refuse } from "../options.ts";
 import { checkWhole, closedError } from "../port-errors.ts";
+import { Turnstile } from "../turnstile.ts";
 import { queueId, TaskDeadLetters } from "./dead-letters.ts";
 import type { TaskEnvironment } from "./environment.ts";
 import { taskError } from "./errors.ts";
@@ -26,7 +27,6 @@ import {
   type TaskItem,
   type TaskTarget,
 } from "./task.ts";
-import { Turnstile } from "./turnstile.ts";
 import { unknownTask, Waiting } from "./waiting.ts";
 
 export interface ResultOptions {

@@ -11,12 +11,12 @@
 
 import { sleep, type Timer } from "../clock.ts";
 import { isFlotillaError } from "../errors.ts";
+import type { Turnstile } from "../turnstile.ts";
 import { queueId } from "./dead-letters.ts";
 import type { TaskEnvironment } from "./environment.ts";
 import { taskError } from "./errors.ts";
 import { type Outcomes, RESULTS, tokenIn, tokenOf } from "./outcomes.ts";
 import { type Outcome, readItem, type TaskItem } from "./task.ts";
-import type { Turnstile } from "./turnstile.ts";
 
 /** Tasks of this process that it need not look up (WA3). */
 const EXPECTED_MAX = 100_000;

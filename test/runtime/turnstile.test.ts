@@ -1,8 +1,8 @@
 // So many at a time, in order, whatever they end with.
 
 import { expect, it } from "vitest";
-import { Turnstile } from "../../../runtime/tasks/turnstile.ts";
-import { settle } from "../../support/fake-clock.ts";
+import { Turnstile } from "../../runtime/turnstile.ts";
+import { settle } from "../support/fake-clock.ts";
 
 it("lets so many through at a time, the others in their order", async () => {
   const turnstile = new Turnstile(3);
