@@ -123,7 +123,8 @@ describe.skipIf(missing !== undefined)(
       expect(Math.max(...calls.map(({ ms }) => ms))).toBeLessThan(CALL_MS + BUSY_MS);
       await sees(driver, a, b);
       expect(deaths).toEqual([]);
-      expect(await scribe.where()).toBe(a.node);
+      // With a key: on a machine so busy that a connection breaks once more, the answer to a single call may be Unknown.
+      expect(await scribe.with({ retries: 20, key: "where" }).where()).toBe(a.node);
     });
 
     test("for longer than a lease: names come back, reminders fire, tasks end, nobody is declared dead", async () => {
@@ -158,7 +159,7 @@ describe.skipIf(missing !== undefined)(
       await topic.stop();
       await sees(driver, a, b);
       // Whoever had declared the node dead would have told the watcher.
-      expect(await own.count()).toBe(2);
+      expect(await own.with({ retries: 20, key: "second" }).count()).toBe(2);
       expect(ends).toEqual([]);
       await driver.kill(own);
       await waitUntil("the watch of before is heard", () => ends.length > 0);
@@ -211,7 +212,7 @@ describe.skipIf(missing !== undefined)(
       console.log("server paused:", { backMs });
       const lines = story(pausedMs, a.log, b.log, driver.lines);
       expect(ends, lines).toEqual([]);
-      expect(await own.count(), lines).toBe(2);
+      expect(await own.with({ retries: 20, key: "second" }).count(), lines).toBe(2);
     });
   },
 );
