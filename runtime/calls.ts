@@ -345,9 +345,10 @@ export function cast(
     undefined,
     undefined,
   );
-  mark(message, options, currentRunning()?.message);
+  const parent = currentRunning()?.message;
+  mark(message, options, parent);
   const span = environment.tracing?.begin("cast", address, method);
-  message.trace = span === undefined ? currentRunning()?.message?.trace : span.context;
+  message.trace = span === undefined ? parent?.trace : span.context;
   const why = handOver(environment, receiver, message, address);
   span?.end(why);
   if (why !== undefined) environment.routes.deadLetter(address, method, why);

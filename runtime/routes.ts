@@ -2,9 +2,9 @@
 // It moves nobody (recovery.ts) and keeps no names (directory.ts).
 //
 // RT1  An address without an entry (`key`) means one place for ever. One with an entry is looked up again once its place has gone, and
-//      for each message while its place is about to go.
+//      for each message while its place is about to go. That a place has gone is known from membership, or told by the node itself when
+//      it lives on without the actor (`left`).
 // RT2  Messages that come while an entry is looked up wait in order, and go on in order.
-//      That a place has gone is known from membership, or told by the node itself when it lives on without the actor (`left`).
 // RT3  What was found is remembered, so only the first message after a move pays for it.
 
 import { type Address, formatAddress } from "./address.ts";
