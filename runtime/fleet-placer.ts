@@ -7,7 +7,8 @@
 //      belongs to: that one drains too, or is gone.
 // FP2  Among candidates the one that this placer has used least recently; those never used, in an order of chance.
 
-import type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
+import type { NodeRecord } from "./node-record.ts";
+import type { Decision, PlacementRequest, Placer } from "./placer.ts";
 import type { Random } from "./random.ts";
 
 const NOBODY_ACCEPTS = "no node of this fleet accepts actors; start one with: flotilla node --servers …";

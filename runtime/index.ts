@@ -23,7 +23,28 @@ export type { EventLog } from "./event-log.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
 export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
-export type { Decision, NodeRecord, PlacementRequest, Placer } from "./placer.ts";
+export {
+  type EngineReport,
+  type EngineState,
+  type GpuReport,
+  NODE_REPORT_MAX_BYTES,
+  NODE_REPORT_MIN_MS,
+  type NodeRecord,
+  type NodeReport,
+} from "./node-record.ts";
+export {
+  type Bundle,
+  type Decision,
+  type NodeScore,
+  type PlacementOptions,
+  type PlacementRequest,
+  type Placer,
+  type PlacerModule,
+  type PlacerView,
+  type Rejection,
+  type Strategy,
+  unplaceable,
+} from "./placer.ts";
 export type { Mapped, Pool } from "./pool/pool.ts";
 export type { PoolHandle } from "./pool/pool-handle.ts";
 export type { MapOptions, PoolCallOptions, PoolOptions } from "./pool/pool-options.ts";
@@ -31,6 +52,7 @@ export type { PoolStrategy } from "./pool/strategy.ts";
 export type { Ports } from "./ports.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
 export type { ActorReminders, Reminder, ReminderTime } from "./reminders.ts";
+export type { Admission, Amounts, Demand, Grant, Granted, Refusal } from "./resources.ts";
 export type { ActorState } from "./state.ts";
 export type { Store } from "./store.ts";
 export type { Stream } from "./stream.ts";

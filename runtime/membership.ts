@@ -13,7 +13,7 @@ import { type Clock, finishesWithin, sleep } from "./clock.ts";
 import { runtimeError } from "./errors.ts";
 import { Lease, type LeaseProfile } from "./lease.ts";
 import type { LogLevel } from "./log.ts";
-import type { NodeRecord } from "./placer.ts";
+import type { NodeRecord } from "./node-record.ts";
 import type { Random } from "./random.ts";
 import { type Presence, Roll, type RollEvent } from "./roll.ts";
 import { type Change, type Store, TTL_MIN_MS } from "./store.ts";

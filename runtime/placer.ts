@@ -6,6 +6,41 @@
 // P3  A request that names a node is placed there or nowhere.
 // P4  Requests and decisions are plain data, so they travel and can be printed long after.
 
+import type { NodeRecord } from "./node-record.ts";
+import type { Random } from "./random.ts";
+import type { Amounts } from "./resources.ts";
+
+/** How actors that have something in common are to lie: filled up, evened out, or held to it even if that means waiting. */
+export type Strategy = "balanced" | "pack" | "spread" | "strict-pack" | "strict-spread";
+
+/** Where an actor may live, and where best; every field has a default. */
+export interface PlacementOptions {
+  /**
+   * Default "balanced": on the node with the least to do. "pack": with the others of `near`, or on the fullest node that will do; "spread": where
+   * fewest of `near` are, or of this type. The strict forms place an actor nowhere rather than against that.
+   */
+  readonly strategy?: Strategy;
+  /** Labels that the node must have, each with this value. */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Labels that it should have. */
+  readonly prefer?: Readonly<Record<string, string>>;
+  /** Nodes, by id or name, that are preferred; `node` beside it names the only one. */
+  readonly nodes?: readonly string[];
+  /** A model that a server on the node must have, or be able to load. */
+  readonly model?: string;
+  /** Actors with the same word belong together (a council): they go beside one model server until that is saturated, or as `strategy` says. */
+  readonly near?: string;
+  /** A bundle of a placement group: the actor takes from what that has reserved. */
+  readonly bundle?: Bundle;
+}
+
+/** One part of a placement group, and the node that keeps it. */
+export interface Bundle {
+  readonly group: string;
+  readonly index: number;
+  readonly node: string;
+}
+
 export interface PlacementRequest {
   /** Registered name of the actor's class. */
   readonly type: string;
@@ -13,31 +48,26 @@ export interface PlacementRequest {
   readonly name?: string;
   /** The only node that will do (P3), by its id or its name. */
   readonly node?: string;
+  /** What the node must be able to grant. */
+  readonly resources?: Amounts;
+  readonly placement?: PlacementOptions;
+  /** Nodes that have refused this very request, and why: their reports were old. */
+  readonly refused?: readonly Rejection[];
 }
 
-/** A node as it tells the others of itself: what membership stores and placers choose by. Plain data. */
-export interface NodeRecord {
-  /** The node's id: new for each life of its process. */
+/** Why a node will not do. */
+export interface Rejection {
   readonly node: string;
-  /** What people call it; at most one node of a fleet has it at a time. */
-  readonly name: string;
-  /** The node that started it to hold one actor: it is that one's part, and no place for others. */
-  readonly parent?: string;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Actor types it can make. */
-  readonly types: readonly { readonly type: string; readonly version: string }[];
-  /** Whether it takes actors that others spawn. */
-  readonly accepts: boolean;
-  /** Whether it loads code that it is sent, and so any type. */
-  readonly allowsCode: boolean;
-  /** It will leave and takes nothing new. */
-  readonly draining: boolean;
-  /** Version of this package, and of the words on the wire. */
-  readonly flotilla: string;
-  readonly protocol: number;
-  readonly pid: number;
-  /** Milliseconds since the epoch, by its own clock. */
-  readonly startedMs: number;
+  readonly reason: string;
+  /** Whether that may change by itself: what is taken is given back, a model finishes loading, a node stops draining. Default false. */
+  readonly passes?: boolean;
+}
+
+/** A node that would do: how well, 0 to 1, in all and by each scorer. */
+export interface NodeScore {
+  readonly node: string;
+  readonly score: number;
+  readonly parts: Readonly<Record<string, number>>;
 }
 
 export type Decision =
@@ -47,10 +77,13 @@ export type Decision =
       /** How well it fits, 0 to 1. */
       readonly score: number;
       readonly reasons: readonly string[];
+      /** Every node that would have done, best first; absent where nothing was weighed. */
+      readonly scores?: readonly NodeScore[];
+      readonly rejected?: readonly Rejection[];
     }
   | {
       readonly kind: "unplaceable";
-      readonly rejected: readonly { readonly node: string; readonly reason: string }[];
+      readonly rejected: readonly Rejection[];
       /** Why there is no choice at all, when that says more than each node's reason. */
       readonly why?: string;
     };
@@ -62,4 +95,18 @@ export function unplaceable({ why, rejected }: Extract<Decision, { kind: "unplac
 
 export interface Placer {
   place(request: PlacementRequest): Decision | Promise<Decision>;
+}
+
+/** What a placer looks at. */
+export interface PlacerView {
+  /** Id of the node that asks. */
+  readonly here: string;
+  /** Who is there now, each with its last report. */
+  nodes(): readonly NodeRecord[];
+  readonly random: Random;
+}
+
+/** A module that can be named where a fleet is joined: it exports this. */
+export interface PlacerModule {
+  openPlacer(view: PlacerView): Placer;
 }

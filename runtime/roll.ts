@@ -11,7 +11,7 @@
 // RO4  One name, one node: another node under a name ends the one before.
 
 import type { Clock, Timer } from "./clock.ts";
-import type { NodeRecord } from "./placer.ts";
+import type { NodeRecord } from "./node-record.ts";
 
 /** How a node stands. `sinceMs`: since when it has not been heard of, in milliseconds since the epoch. */
 export type Presence =

@@ -3,7 +3,7 @@
 import type { Clock } from "./clock.ts";
 import type { LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
-import type { NodeRecord } from "./placer.ts";
+import type { NodeRecord } from "./node-record.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
 import type { ProcessSettings } from "./processes/process-pool.ts";
 import type { Random } from "./random.ts";

@@ -6,7 +6,7 @@
 import { hash as hashOf } from "node:crypto";
 import type { ActorType } from "../actor.ts";
 import type { Blobs } from "../blobs.ts";
-import type { NodeRecord } from "../placer.ts";
+import type { NodeRecord } from "../node-record.ts";
 import { exportLine } from "./actor-module.ts";
 import { bundleModule } from "./bundle.ts";
 import { ownVersions, packCode } from "./code-format.ts";

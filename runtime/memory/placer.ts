@@ -1,6 +1,7 @@
 // The Placer port without choice: where the spawner is, unless the request names another node.
 
-import type { Decision, NodeRecord, PlacementRequest, Placer } from "../placer.ts";
+import type { NodeRecord } from "../node-record.ts";
+import type { Decision, PlacementRequest, Placer } from "../placer.ts";
 
 type Known = Pick<NodeRecord, "node">;
 

@@ -9,7 +9,7 @@ import { Membership } from "../../runtime/membership.ts";
 import { memoryPorts } from "../../runtime/memory/ports.ts";
 import { MemoryStore } from "../../runtime/memory/store.ts";
 import { MemoryNetwork } from "../../runtime/memory/transport.ts";
-import type { NodeRecord } from "../../runtime/placer.ts";
+import type { NodeRecord } from "../../runtime/node-record.ts";
 import type { Store } from "../../runtime/store.ts";
 import { ActorSystem as System } from "../../runtime/system.ts";
 import type { Transport } from "../../runtime/transport.ts";
