@@ -8,6 +8,8 @@
 import type { RestartPolicy } from "./cell/supervisor.ts";
 import { callingModule } from "./code/call-site.ts";
 import { runtimeError } from "./errors.ts";
+import type { PlacementOptions } from "./placer.ts";
+import type { Amounts } from "./resources.ts";
 
 /** Any class: constructor arguments are the spawn's `args`. */
 export type ActorClass<Instance extends object = object, Args extends never[] = never[]> = new (
@@ -84,6 +86,15 @@ export interface SpawnOptions<Args extends readonly unknown[] = readonly unknown
   readonly isolation?: "shared" | "process";
   /** Node to live on; default: the placer chooses. */
   readonly node?: string;
+  /** What its node must grant it, for as long as it lives: { gpus: 0.5, cpus: 2 }. Default: nothing. */
+  readonly resources?: Amounts;
+  /** Where it may live, and where best. */
+  readonly placement?: PlacementOptions;
+  /**
+   * Milliseconds to wait for a place when no node will do. Default: the call time-out of its system (ten minutes with a model) while what
+   * stands against it may pass, and no time when nothing but a change of the fleet can help.
+   */
+  readonly placeTimeoutMs?: number;
 }
 
 /** Names a handle keeps for itself. */

@@ -35,6 +35,7 @@ import { Tasks } from "./tasks/tasks.ts";
 import { Topics } from "./topics.ts";
 import { type Tracing, tracingFor } from "./trace.ts";
 import { type TypeRequest, Types } from "./types.ts";
+import { Whereabouts } from "./whereabouts.ts";
 
 export const STOP_TIMEOUT_MS = 5_000;
 
@@ -45,6 +46,7 @@ export class Assembly {
   readonly processes: ProcessPool | undefined;
   readonly peers: Peers;
   readonly directory: Directory;
+  readonly whereabouts: Whereabouts;
   readonly tasks: Tasks;
   readonly topics: Topics;
   readonly dispatch: Dispatch;
@@ -93,12 +95,17 @@ export class Assembly {
       stream: (address, method, args, options) => new PendingStream(environment, address, method, args, options),
       stop: (address) => this.control.stop(address, STOP_TIMEOUT_MS),
     };
+    this.whereabouts = new Whereabouts(settings, system, {
+      watch: (address, onEnd) => (address.node === node ? this.host : this.peers).watch(address, onEnd),
+      log: (level, message, data) => this.host.log(level, message, data),
+    });
     this.#spawner = this.#newSpawner();
     this.#recovery = membership && this.#newRecovery(membership);
     this.processes = membership && this.#newProcesses(membership);
     this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
+      this.whereabouts.changed();
       if (event.kind === "left") {
         this.peers.gone(event.record.node);
         this.#forwarder.forget(event.record.node);
@@ -146,7 +153,9 @@ export class Assembly {
       counts,
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
-      spawn: (request) => this.#spawner.make(request),
+      // What is granted here is this node's to say; its processes are told by it.
+      spawn: ({ granted, ...request }) =>
+        this.#spawner.make(membership?.record.parent !== undefined && granted ? { ...request, granted } : request),
       load: (request) => this.#load(request),
       isDeparted: (peer) => membership?.presence(peer).kind === "departed",
       moved: (key, from, actor) => this.#routes.left(key, from, actor),
@@ -193,7 +202,7 @@ export class Assembly {
       peers: this.peers,
       types: this.types,
       shipper: new CodeShipper(ports.blobs, this.#loader),
-      placer: ports.placer,
+      whereabouts: this.whereabouts,
       questions: this.#questions,
       nodes: () => membership?.nodes() ?? nodes?.() ?? [],
       stop: (address) => void this.control.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
@@ -247,6 +256,7 @@ export class Assembly {
       tracing: this.#tracing,
       spawnChild: (parent, type, options) => this.spawn(parent, type, options),
       handleOf: this.#revive,
+      grantedOf: (holder) => this.host.grantedOf(holder),
       durablesOf: (holder) => this.host.holdings.durablesOf(holder),
       log: this.host.log.bind(this.host),
     });
@@ -314,6 +324,7 @@ export class Assembly {
     await this.#settings.membership?.join();
     this.#started = true;
     this.processes?.open();
+    await this.whereabouts.answer((type, options) => this.spawn(undefined, type, options));
     this.#serve();
     for (const { type } of this.types.list()) this.#serve(type);
   }
@@ -333,11 +344,13 @@ export class Assembly {
   async #close(): Promise<void> {
     this.host.refuseNew();
     this.processes?.refuseNew();
+    this.whereabouts.refuseNew();
     const { membership, ports } = this.#settings;
     await this.tasks.close(STOP_TIMEOUT_MS);
     await this.drain();
     this.#recovery?.close();
     await Promise.all([this.processes?.close(), this.host.close(STOP_TIMEOUT_MS)]);
+    this.whereabouts.close();
     this.#forwarder.close();
     this.topics.close();
     // Who hears that this node has left asks no more how its actors ended.

@@ -46,7 +46,9 @@ export class FleetPlacer implements Placer {
   }
 
   /** Why not on this node; undefined when it can be there. */
-  #against(record: NodeRecord, { node, type }: PlacementRequest, leaving?: NodeRecord): string | undefined {
+  #against(record: NodeRecord, { node, type, refused }: PlacementRequest, leaving?: NodeRecord): string | undefined {
+    const refusal = refused?.find((rejection) => rejection.node === record.node);
+    if (refusal !== undefined) return refusal.reason;
     const isNamed = node !== undefined;
     if (isNamed && record.node !== node && record.name !== node) return `the request names ${node}`;
     if (record.draining || record.node === leaving?.parent) return "it is draining";

@@ -9,11 +9,11 @@
 // ME4  After joining, a reconnection or a broken watch nobody is declared dead for one TTL (RO2), and neither while this node has no lease
 //      or has just got it again: a server that stood still lets every key lapse at once, and nobody's connection breaks.
 
-import { type Clock, finishesWithin, sleep } from "./clock.ts";
+import { type Clock, finishesWithin, sleep, type Timer } from "./clock.ts";
 import { runtimeError } from "./errors.ts";
 import { Lease, type LeaseProfile } from "./lease.ts";
 import type { LogLevel } from "./log.ts";
-import type { NodeRecord } from "./node-record.ts";
+import { NODE_REPORT_MIN_MS, type NodeRecord } from "./node-record.ts";
 import type { Random } from "./random.ts";
 import { type Presence, Roll, type RollEvent } from "./roll.ts";
 import { type Change, type Store, TTL_MIN_MS } from "./store.ts";
@@ -53,6 +53,8 @@ export class Membership {
   #record: NodeRecord;
   #lease: Lease | undefined = undefined;
   #lostMs = 0;
+  #announcing: Timer | undefined = undefined;
+  #announcedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: MembershipOptions) {
     const { record, clock, profile } = options;
@@ -117,6 +119,17 @@ export class Membership {
     await this.#lease?.renew();
   }
 
+  /** As `update`, but at most every NODE_REPORT_MIN_MS: what comes sooner waits, and of one field only the last is told. */
+  announce(change: Pick<NodeRecord, "report"> | Pick<NodeRecord, "waiting">): void {
+    this.#record = { ...this.#record, ...change };
+    const { clock } = this.#options;
+    this.#announcing ??= clock.schedule(this.#announcedMs + NODE_REPORT_MIN_MS - clock.monotonic(), () => {
+      this.#announcing = undefined;
+      this.#announcedMs = clock.monotonic();
+      void this.#lease?.renew();
+    });
+  }
+
   /** Tells the others that this node can make actors of `type` from now on. */
   knows({ type, version }: { readonly type: string; readonly version: string }): void {
     const { types, parent } = this.#record;
@@ -158,6 +171,7 @@ export class Membership {
     if (this.#leaving.signal.aborted) return;
     this.#leaving.abort(runtimeError("Closed", `the node ${this.node} has left`));
     this.#roll.close();
+    this.#announcing?.cancel();
     const value = encode({ ...this.#record, left: true });
     await this.#lease?.release({ value, ttlMs: TTL_MIN_MS });
   }

@@ -100,6 +100,9 @@ const SPAWN_OPTIONS: ReadonlySet<string> = new Set<keyof SpawnOptions>([
   "startTimeoutMs",
   "isolation",
   "node",
+  "resources",
+  "placement",
+  "placeTimeoutMs",
 ]);
 
 /** Throws InvalidOption unless `options` is an object with none but the known names. */
@@ -147,6 +150,7 @@ function checkNames(options: SpawnOptions): void {
   if (options.detached !== undefined) flag("detached", options.detached);
   if (options.getIfExists !== undefined) flag("getIfExists", options.getIfExists);
   if (options.node !== undefined) plainName("node", options.node);
+  if (options.placeTimeoutMs !== undefined) milliseconds("placeTimeoutMs", options.placeTimeoutMs);
 }
 
 function checkedBackoff(option: string, given: Partial<Backoff> | undefined, base: Backoff): Backoff {

@@ -8,7 +8,7 @@
 
 import type { NodeRecord } from "./node-record.ts";
 import type { Random } from "./random.ts";
-import type { Amounts } from "./resources.ts";
+import type { Amounts, BundleKey } from "./resources.ts";
 
 /** How actors that have something in common are to lie: filled up, evened out, or held to it even if that means waiting. */
 export type Strategy = "balanced" | "pack" | "spread" | "strict-pack" | "strict-spread";
@@ -35,9 +35,7 @@ export interface PlacementOptions {
 }
 
 /** One part of a placement group, and the node that keeps it. */
-export interface Bundle {
-  readonly group: string;
-  readonly index: number;
+export interface Bundle extends BundleKey {
   readonly node: string;
 }
 
@@ -93,8 +91,18 @@ export function unplaceable({ why, rejected }: Extract<Decision, { kind: "unplac
   return why ?? rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
 }
 
+/** How the bundles of a group are to lie. Strict: all on one node, or no two on one; otherwise as near to that as can be. */
+export type GroupStrategy = "pack" | "spread" | "strict-pack" | "strict-spread";
+
+/** Where each bundle of a group would go, by its index; or why not all of them fit anywhere. */
+export type GroupPlan =
+  | { readonly kind: "planned"; readonly nodes: readonly string[] }
+  | { readonly kind: "unplaceable"; readonly rejected: readonly Rejection[]; readonly why: string };
+
 export interface Placer {
   place(request: PlacementRequest): Decision | Promise<Decision>;
+  /** All bundles or none. `refused`: nodes that have refused just now. Absent: this placer knows no groups. */
+  planGroup?(bundles: readonly Amounts[], strategy: GroupStrategy, refused: readonly Rejection[]): GroupPlan;
 }
 
 /** What a placer looks at. */

@@ -19,9 +19,9 @@ export type Presence =
   | { readonly kind: "missing"; readonly sinceMs: number }
   | { readonly kind: "departed"; readonly sinceMs: number };
 
-/** `settled`: a grace is over, and whoever is still missing has been declared dead. */
+/** `reported`: nothing but its report has changed. `settled`: a grace is over, and whoever is still missing has been declared dead. */
 export type RollEvent =
-  | { readonly kind: "joined" | "changed"; readonly record: NodeRecord }
+  | { readonly kind: "joined" | "changed" | "reported"; readonly record: NodeRecord }
   | { readonly kind: "left"; readonly record: NodeRecord; readonly reason: "left" | "dead" }
   | { readonly kind: "settled" };
 
@@ -112,10 +112,11 @@ export class Roll {
     }
     const seat = this.#byKey.get(key);
     if (seat === undefined) return this.#seat(key, record);
-    const isSame = JSON.stringify(seat.record) === JSON.stringify(record);
+    const known = seat.record;
     seat.record = record;
     seat.missingSinceMs = undefined;
-    if (!isSame) this.#tell({ kind: "changed", record });
+    if (!isSame(withoutReport(known), withoutReport(record))) this.#tell({ kind: "changed", record });
+    else if (!isSame(known, record)) this.#tell({ kind: "reported", record });
   }
 
   #seat(key: string, record: NodeRecord): void {
@@ -166,3 +167,7 @@ function remember(nodes: Map<string, number>, node: string, sinceMs: number): vo
   const [oldest] = nodes.keys();
   if (oldest !== undefined) nodes.delete(oldest);
 }
+
+const isSame = (one: object, other: object): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+const withoutReport = ({ report: _, waiting: __, ...record }: NodeRecord): object => record;

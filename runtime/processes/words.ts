@@ -20,6 +20,7 @@ export type JoinOptions = Pick<
   | "allowCode"
   | "lease"
   | "callTimeoutMs"
+  | "placer"
 >;
 
 export type NodeWord =
