@@ -172,10 +172,10 @@ describe.skipIf(nats.missing !== undefined)(
 
     describe("what is sent", () => {
       // Copying 65 MB may hold up a busy process for longer than a fast lease allows; and nobody else's nodes are here.
-      const own = { ...nats.options, prefix: nats.prefix(), lease: "normal" } as const;
       let sender: ActorSystem;
       let taker: ActorSystem;
       beforeAll(async () => {
+        const own = { ...nats.options, prefix: nats.prefix(), lease: "normal" } as const;
         sender = await connect({ ...own, name: "sender" });
         taker = await connect({ ...own, name: "taker", accepts: true, actors: [Store] });
         await waitUntil("the taker is seen", () => sender.nodes().some(({ name }) => name === "taker"));
