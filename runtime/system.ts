@@ -6,7 +6,7 @@
 
 import { AsyncResource } from "node:async_hooks";
 import type { ActorClass, ActorType, SpawnOptions } from "./actor.ts";
-import { addressIn } from "./address.ts";
+import { type Address, addressIn } from "./address.ts";
 import { Assembly, STOP_TIMEOUT_MS } from "./assembly.ts";
 import type { Clock } from "./clock.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
@@ -196,8 +196,11 @@ export class ActorSystem implements AsyncDisposable {
    * Why an actor is where it is: what its placer has weighed when it was spawned. Undefined when that was not kept: it lives in a process
    * that grants nothing, or has neither a name nor demands. Throws NoSuchActor, Unavailable.
    */
-  async decision(handle: AnyHandle): Promise<Decision | undefined> {
-    return this.#parts.whereabouts.decisionOf(handleAddress(handle));
+  async decision(actor: AnyHandle | Pick<Address, "node" | "id">): Promise<Decision | undefined> {
+    const address = addressIn(actor) ?? (actor as Pick<Address, "node" | "id">);
+    if (typeof address?.node !== "string" || typeof address.id !== "string")
+      refuse("actor", "a handle, or { node, id }", actor);
+    return this.#parts.whereabouts.decisionOf(address);
   }
 
   /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */

@@ -64,7 +64,7 @@ export class Whereabouts {
   }
 
   /** Throws as `ActorSystem.decision` does. */
-  async decisionOf(address: Address): Promise<Decision | undefined> {
+  async decisionOf(address: Pick<Address, "node" | "id">): Promise<Decision | undefined> {
     const known = this.decisions.of(address);
     if (known !== undefined) return known;
     // An actor in a process of its own is its node's.
