@@ -35,6 +35,8 @@ export {
 export {
   type Bundle,
   type Decision,
+  type GroupPlan,
+  type GroupStrategy,
   type NodeScore,
   type PlacementOptions,
   type PlacementRequest,

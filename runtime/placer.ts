@@ -93,8 +93,30 @@ export function unplaceable({ why, rejected }: Extract<Decision, { kind: "unplac
   return why ?? rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
 }
 
+/** How the bundles of a group are to lie: on few nodes, on many, on one only, each on its own. */
+export type GroupStrategy = Exclude<Strategy, "balanced">;
+
+/** Where the bundles of a group can be reserved, all of them or none. */
+export type GroupPlan =
+  | {
+      readonly kind: "planned";
+      /** Ids of nodes, one for each bundle. A node's bundles fit when they are reserved there from the most GPUs to the least. */
+      readonly nodes: readonly string[];
+    }
+  | {
+      readonly kind: "unplannable";
+      readonly why: string;
+      readonly rejected: readonly Rejection[];
+      /** Whether it would go if nothing were taken. */
+      readonly passes: boolean;
+    };
+
 export interface Placer {
   place(request: PlacementRequest): Decision | Promise<Decision>;
+  /** Finds nodes for a group that reserves these amounts, one entry for each bundle. Absent: it knows no groups. */
+  plan?(bundles: readonly Amounts[], strategy: GroupStrategy): GroupPlan;
+  /** Tells, once for each placement, that what was placed on `node` did not come about or has ended: it has no sibling there any more. */
+  ended?(request: PlacementRequest, node: string): void;
 }
 
 /** What a placer looks at. */
