@@ -133,7 +133,7 @@ export async function openGroup(options: GroupOptions, environment: GroupEnviron
     const plan = await attempt(id, options, environment);
     if (plan.kind === "planned") return new PlacementGroup(id, plan.nodes, environment);
     const leftMs = untilMs - clock.monotonic();
-    const mayPass = options.placeTimeoutMs !== undefined || plan.rejected.some(({ passes }) => passes);
+    const mayPass = options.placeTimeoutMs !== undefined || plan.passes;
     if (leftMs <= 0 || !mayPass)
       throw runtimeError("Unplaceable", `no place for a group of ${options.bundles.length}: ${plan.why}`, {
         data: { rejected: plan.rejected },
@@ -148,19 +148,35 @@ async function attempt(id: string, options: GroupOptions, environment: GroupEnvi
   const refused: Rejection[] = [];
   for (;;) {
     const plan = planOf(environment.placing.placer, bundles, strategy, refused);
-    if (plan.kind === "unplaceable") return plan;
-    const rejections = await Promise.all(
-      plan.nodes.map((node, index) => reserve(environment, node, { group: id, index }, bundles[index] ?? {})),
-    );
-    const rejected = rejections.filter((rejection) => rejection !== undefined);
+    if (plan.kind === "unplannable") return plan;
+    const rejected = await reserveAll(id, bundles, plan.nodes, environment);
     if (rejected.length === 0) return plan;
     await onEach(environment, plan.nodes, (node) => node.releaseGroup(id));
     refused.push(...rejected);
   }
 }
 
+/** On each node one after the other, from the most GPUs to the least: so what was planned fits. Answers who has refused. */
+async function reserveAll(
+  group: string,
+  bundles: readonly Amounts[],
+  nodes: readonly string[],
+  environment: GroupEnvironment,
+): Promise<readonly Rejection[]> {
+  const gpusOf = (index: number) => bundles[index]?.gpus ?? 0;
+  const indexes = [...bundles.keys()].sort((one, other) => gpusOf(other) - gpusOf(one));
+  const asked = [...new Set(nodes)].map(async (node) => {
+    for (const index of indexes.filter((each) => nodes[each] === node)) {
+      const rejection = await reserve(environment, node, { group, index }, bundles[index] ?? {});
+      if (rejection !== undefined) return rejection;
+    }
+    return undefined;
+  });
+  return (await Promise.all(asked)).filter((rejection) => rejection !== undefined);
+}
+
 function planOf(placer: Placer, bundles: readonly Amounts[], strategy: GroupStrategy, refused: Rejection[]): GroupPlan {
-  if (placer.planGroup !== undefined) return placer.planGroup(bundles, strategy, refused);
+  if (placer.plan !== undefined) return placer.plan(bundles, strategy, refused);
   throw runtimeError("Unplaceable", "the placer of this system plans no groups: connect({ servers, placer })");
 }
 

@@ -91,18 +91,30 @@ export function unplaceable({ why, rejected }: Extract<Decision, { kind: "unplac
   return why ?? rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
 }
 
-/** How the bundles of a group are to lie. Strict: all on one node, or no two on one; otherwise as near to that as can be. */
-export type GroupStrategy = "pack" | "spread" | "strict-pack" | "strict-spread";
+/** How the bundles of a group are to lie: on few nodes, on many, on one only, each on its own. */
+export type GroupStrategy = Exclude<Strategy, "balanced">;
 
-/** Where each bundle of a group would go, by its index; or why not all of them fit anywhere. */
+/** Where the bundles of a group can be reserved, all of them or none. */
 export type GroupPlan =
-  | { readonly kind: "planned"; readonly nodes: readonly string[] }
-  | { readonly kind: "unplaceable"; readonly rejected: readonly Rejection[]; readonly why: string };
+  | {
+      readonly kind: "planned";
+      /** Ids of nodes, one for each bundle. A node's bundles fit when they are reserved there from the most GPUs to the least. */
+      readonly nodes: readonly string[];
+    }
+  | {
+      readonly kind: "unplannable";
+      readonly why: string;
+      readonly rejected: readonly Rejection[];
+      /** Whether it would go if nothing were taken. */
+      readonly passes: boolean;
+    };
 
 export interface Placer {
   place(request: PlacementRequest): Decision | Promise<Decision>;
-  /** All bundles or none. `refused`: nodes that have refused just now. Absent: this placer knows no groups. */
-  planGroup?(bundles: readonly Amounts[], strategy: GroupStrategy, refused: readonly Rejection[]): GroupPlan;
+  /** Finds nodes for a group that reserves these amounts, one entry for each bundle, without those that have refused. Absent: it knows no groups. */
+  plan?(bundles: readonly Amounts[], strategy: GroupStrategy, refused?: readonly Rejection[]): GroupPlan;
+  /** Tells, once for each placement, that what was placed on `node` did not come about or has ended: it has no sibling there any more. */
+  ended?(request: PlacementRequest, node: string): void;
 }
 
 /** What a placer looks at. */
