@@ -56,6 +56,8 @@ export interface NodeReport {
   readonly engines: readonly EngineReport[];
   /** What is wrong with it, in words: a GPU that fell off the bus. */
   readonly faults?: readonly string[];
+  /** What did not fit, by what it is ("engines", "why"), with how many of it were shortened or left out. */
+  readonly cut?: Readonly<Record<string, number>>;
 }
 
 /** A device and what is left of it. */

@@ -93,7 +93,8 @@ export function specifiers(sources: readonly Source[]): Finding[] {
 /** One package, one place: what it is replaced by one day is then one change. zod may be anywhere. */
 const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^zod$/, /./],
-  [/^msgpackr$/, /^runtime\/codec\.ts$/],
+  // In nodes/ for other people's formats only: ours goes by the codec.
+  [/^msgpackr$/, /^(runtime\/codec\.ts$|(test\/)?nodes\/)/],
   [/^@nats-io\//, /^(runtime|test\/runtime)\/nats\/|^bench\/peers\//],
   [/^rolldown$/, /^runtime\/code\//],
   [/^@opentelemetry\/api$/, /^(runtime\/trace\.ts$|test\/)/],
