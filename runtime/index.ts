@@ -11,6 +11,7 @@ export {
 export { type Address, formatAddress } from "./address.ts";
 export type { Blobs } from "./blobs.ts";
 export type { CallOptions } from "./calls.ts";
+export { type Backoff, decide as decideRestart, type RestartPolicy, withinWindow } from "./cell/supervisor.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
 export { loadActorModule } from "./code/actor-module.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
@@ -54,6 +55,7 @@ export type { PoolHandle } from "./pool/pool-handle.ts";
 export type { MapOptions, PoolCallOptions, PoolOptions } from "./pool/pool-options.ts";
 export type { PoolStrategy } from "./pool/strategy.ts";
 export type { Ports } from "./ports.ts";
+export { OutputLines } from "./processes/output.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
 export type { ActorReminders, Reminder, ReminderTime } from "./reminders.ts";
 export type { Admission, Amounts, BundleKey, Demand, Grant, Granted, Refusal } from "./resources.ts";
