@@ -93,7 +93,7 @@ export function specifiers(sources: readonly Source[]): Finding[] {
 /** One package, one place: what it is replaced by one day is then one change. zod may be anywhere. */
 const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^zod$/, /./],
-  [/^msgpackr$/, /^runtime\/codec\.ts$/],
+  [/^msgpackr$/, /^(runtime\/codec\.ts$|nodes\/|test\/support\/vllm-)/],
   [/^@nats-io\//, /^(runtime|test\/runtime)\/nats\/|^bench\/peers\//],
   [/^rolldown$/, /^runtime\/code\//],
   [/^@opentelemetry\/api$/, /^(runtime\/trace\.ts$|test\/)/],
@@ -105,7 +105,7 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^(@vscode\/ripgrep|isbinaryfile)$/, /^tools\//],
   [/^diff$/, /^(tools|actors\/council)\//],
   [/^fast-xml-parser$/, /^(tools\/tests|nodes\/gpu)\//],
-  [/^(zeromq|eventsource-parser)$/, /^nodes\/|^test\/nodes\//],
+  [/^(zeromq|eventsource-parser)$/, /^nodes\/|^test\/(nodes\/|support\/vllm-)/],
   [/^yaml$/, /^test\//],
   [/^prom-client$/, /^[a-z]+\/metrics\.ts$/],
   [/^commander$/, /^(test\/)?api\//],
