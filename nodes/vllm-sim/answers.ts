@@ -28,7 +28,7 @@ export function sendJson(response: ServerResponse, status: number, body: unknown
   response.writeHead(status, { "content-type": "application/json", "content-length": text.length }).end(text);
 }
 
-function usage({ ask, reply, cached }: Answered, made = reply.tokens.length) {
+function usage({ ask, cached }: Answered, made: number) {
   return {
     prompt_tokens: ask.prompt.length,
     total_tokens: ask.prompt.length + made,
@@ -47,22 +47,25 @@ const toolId = (id: string) => `chatcmpl-tool-${id.slice(-16)}`;
 
 /** Sends the reply as one object once it is whole. */
 export function wholeAnswer(answered: Answered, response: ServerResponse): Listener {
+  let tokens = 0;
   return {
-    progress() {},
+    progress(made) {
+      tokens = made;
+    },
     end(reason) {
       if (reason === "dead") {
         const { status, body } = engineDead();
         return sendJson(response, status, body);
       }
-      sendJson(response, 200, reason === "done" ? wholeObject(answered) : { ...wholeObject(answered), choices: [] });
+      sendJson(response, 200, wholeObject(answered, tokens, reason === "abort" ? "abort" : finishReason(answered)));
     },
   };
 }
 
-function wholeObject(answered: Answered): object {
+function wholeObject(answered: Answered, made: number, finish: string): object {
   const { ask, reply, model, id, created } = answered;
-  const text = reply.texts.join("");
-  const ends = { logprobs: null, finish_reason: finishReason(answered), stop_reason: reply.stopped };
+  const text = reply.texts.slice(0, made).join("");
+  const ends = { logprobs: null, finish_reason: finish, stop_reason: reply.stopped };
   const call = { id: toolId(id), type: "function", function: { name: reply.tool, arguments: text } };
   const message = {
     role: "assistant",
@@ -73,7 +76,15 @@ function wholeObject(answered: Answered): object {
   };
   const choice = ask.kind === "chat" ? { index: 0, message, ...ends } : { index: 0, text, ...ends };
   const object = ask.kind === "chat" ? "chat.completion" : "text_completion";
-  return { id, object, created, model, choices: [choice], system_fingerprint: FINGERPRINT, usage: usage(answered) };
+  return {
+    id,
+    object,
+    created,
+    model,
+    choices: [choice],
+    system_fingerprint: FINGERPRINT,
+    usage: usage(answered, made),
+  };
 }
 
 /** Sends the reply token by token (S1, S2). */

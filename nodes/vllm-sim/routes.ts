@@ -49,12 +49,10 @@ interface Exchange {
 type Route = (served: Served, exchange: Exchange) => void;
 type Routes = Readonly<Record<string, Readonly<Record<string, Route>>>>;
 
-const empty =
-  (status: number): Route =>
-  (_, { response }) =>
-    void response.writeHead(status, { "content-length": 0 }).end();
-const health: Route = ({ phase }, exchange) =>
-  empty(phase() === "dead" || phase() === "starting" ? 503 : 200)({} as Served, exchange);
+const health: Route = ({ phase }, { response }) => {
+  const isUp = phase() !== "dead" && phase() !== "starting";
+  response.writeHead(isUp ? 200 : 503, { "content-length": 0 }).end();
+};
 
 const ROUTES: Routes = {
   "/health": { GET: health },

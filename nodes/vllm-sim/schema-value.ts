@@ -35,7 +35,7 @@ const FORMATS: Readonly<Record<string, string>> = {
 
 /** Throws SchemaRefused. */
 export function schemaValue(schema: unknown): unknown {
-  return valueOf(schema, { root: schema, depth: 0, salt: 0 });
+  return makeValue(schema, { root: schema, depth: 0, salt: 0 });
 }
 
 interface Place {
@@ -52,7 +52,7 @@ const numberIn = (schema: Schema, key: string): number | undefined =>
 const listIn = (schema: Schema, key: string): readonly unknown[] => (Array.isArray(schema[key]) ? schema[key] : []);
 const deeper = (place: Place, salt = place.salt): Place => ({ ...place, depth: place.depth + 1, salt });
 
-function valueOf(given: unknown, place: Place): unknown {
+function makeValue(given: unknown, place: Place): unknown {
   if (given === true || given === undefined) return null;
   if (!isSchema(given)) throw new SchemaRefused("a schema that allows no value");
   if (place.depth > DEPTH_MAX)
@@ -91,12 +91,43 @@ function merged(schema: Schema, place: Place): Schema {
     own,
   ];
   if (place.depth > DEPTH_MAX) throw new SchemaRefused("references that lead in a circle");
-  return parts.reduce<Schema>((all, part) => {
-    const properties =
-      isSchema(all.properties) && isSchema(part.properties) ? { ...all.properties, ...part.properties } : undefined;
-    const required = [...listIn(all, "required"), ...listIn(part, "required")];
-    return { ...all, ...part, ...(properties && { properties }), ...(required.length > 0 && { required }) };
-  }, {});
+  return parts.reduce(together);
+}
+
+const TIGHTER: Readonly<Record<string, (a: number, b: number) => number>> = {
+  ...Object.fromEntries(
+    ["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"].map((key) => [key, Math.max]),
+  ),
+  ...Object.fromEntries(
+    ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"].map((key) => [key, Math.min]),
+  ),
+};
+
+/** Both at once. Of what cannot be put together the second counts. */
+function together(first: Schema, second: Schema): Schema {
+  const both = Object.keys(second).filter((key) => key in first);
+  return Object.assign(
+    {},
+    first,
+    second,
+    Object.fromEntries(both.map((key) => [key, joined(key, first[key], second[key])])),
+  );
+}
+
+function joined(key: string, first: unknown, second: unknown): unknown {
+  const tighter = TIGHTER[key];
+  if (tighter !== undefined) return tighter(Number(first), Number(second));
+  if (key === "required") return [...new Set([first, second].flat())];
+  if (key === "enum" && Array.isArray(first) && Array.isArray(second))
+    return first.filter((value) => second.includes(value));
+  if (key !== "properties" || !isSchema(first) || !isSchema(second)) return second;
+  const twice = Object.keys(second).filter((name) => name in first);
+  return Object.assign(
+    {},
+    first,
+    second,
+    Object.fromEntries(twice.map((name) => [name, { allOf: [first[name], second[name]] }])),
+  );
 }
 
 function referred(ref: string, { root, depth }: Place): Schema {
@@ -121,7 +152,7 @@ function firstOf(schema: Schema, choices: readonly unknown[], place: Place): unk
   const problems: unknown[] = [];
   for (const choice of choices) {
     try {
-      return valueOf(isSchema(choice) ? merged({ allOf: [rest, choice] }, place) : choice, deeper(place));
+      return makeValue(isSchema(choice) ? merged({ allOf: [rest, choice] }, place) : choice, deeper(place));
     } catch (error) {
       problems.push(error);
     }
@@ -153,7 +184,7 @@ function objectOf(schema: Schema, place: Place): Record<string, unknown> {
   const other = schema.additionalProperties;
   if (other === false && names.some((key) => !(key in properties)))
     throw new SchemaRefused("required properties that it forbids");
-  return Object.fromEntries(names.map((key) => [key, valueOf(properties[key] ?? other, deeper(place))]));
+  return Object.fromEntries(names.map((key) => [key, makeValue(properties[key] ?? other, deeper(place))]));
 }
 
 function arrayOf(schema: Schema, place: Place): unknown[] {
@@ -161,7 +192,7 @@ function arrayOf(schema: Schema, place: Place): unknown[] {
   const length = bounded(Math.max(numberIn(schema, "minItems") ?? 0, 0), "minItems");
   const isUnique = schema.uniqueItems === true;
   const items = Array.from({ length }, (_, index) =>
-    valueOf(index < first.length ? first[index] : schema.items, deeper(place, isUnique ? index : place.salt)),
+    makeValue(index < first.length ? first[index] : schema.items, deeper(place, isUnique ? index : place.salt)),
   );
   if (isUnique && new Set(items.map((item) => JSON.stringify(item))).size < items.length) {
     throw new SchemaRefused(`${length} different items`);

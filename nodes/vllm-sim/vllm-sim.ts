@@ -129,8 +129,11 @@ class Simulation implements VllmSim {
       this.#server.listen(port, "127.0.0.1", resolve);
     });
     this.#port = (this.#server.address() as AddressInfo).port;
-    if (startupMs === 0) this.#isStarting = false;
-    else void this.#after(startupMs, () => void (this.#isStarting = false));
+    this.#isStarting = startupMs > 0;
+    if (!this.#isStarting) return;
+    void this.#after(startupMs, () => {
+      this.#isStarting = false;
+    });
   }
 
   die(): void {
