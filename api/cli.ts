@@ -22,6 +22,7 @@ import { addServerCommand } from "./server.ts";
 import { runTask, type TaskPlan } from "./task.ts";
 import { type FinishedTask, taskText } from "./task-text.ts";
 import { taskView } from "./views.ts";
+import { addVllmSimCommand } from "./vllm-sim.ts";
 
 /** Where a command prints, and what may stop it. */
 export interface Terminal {
@@ -96,6 +97,7 @@ function makeProgram(terminal: Terminal, done: (status: number) => void): Comman
   addNodeCommand(program, terminal, done);
   addNodesCommand(program, terminal, done);
   addDeadLetterCommands(program, terminal, done);
+  addVllmSimCommand(program, terminal, done);
   return program;
 }
 

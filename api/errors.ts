@@ -4,7 +4,10 @@ import { errorsFrom, type FlotillaError } from "../runtime/index.ts";
 
 export const fail = errorsFrom({
   OptionInvalid: { retryable: false, remedy: "Correct the option that the message names." },
-  DecisionUnknown: { retryable: false, remedy: "Ask about an actor of a daemon that has a name, resources or a placement." },
+  DecisionUnknown: {
+    retryable: false,
+    remedy: "Ask about an actor of a daemon that has a name, resources or a placement.",
+  },
   PortTaken: { retryable: false, remedy: "Give another port, or end what listens there." },
   ModelNotChosen: { retryable: false, remedy: "Name a model server and a model, or ask for the mock by name." },
   NoAgentAsked: { retryable: true, remedy: "Mend what the message names: no agent could ask its model even once." },

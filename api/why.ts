@@ -23,11 +23,16 @@ export function addWhyCommand(program: Command, terminal: Terminal, done: (statu
   addFleetFlags(program.command("why [actor]").description("why an actor is where it is, or what keeps it waiting"))
     .option("--namespace <name>", 'of the actor\'s name (default: "default")')
     .option("--json", "print one JSON value and nothing else")
-    .addHelpText("after", "\nACTOR: a name, or an address as logs show it (type/id@node). Without: everything that waits.")
+    .addHelpText(
+      "after",
+      "\nACTOR: a name, or an address as logs show it (type/id@node). Without: everything that waits.",
+    )
     .allowExcessArguments(false)
     .action(async (actor: string | undefined, flags: Flags) => {
       await using system = await connect(fleetOptions(flags));
-      const waiting = waitingOf(system.nodes()).filter(({ type, name }) => actor === undefined || [type, name].includes(actor));
+      const waiting = waitingOf(system.nodes()).filter(
+        ({ type, name }) => actor === undefined || [type, name].includes(actor),
+      );
       if (actor === undefined) done(tellWaiting(waiting, flags, terminal));
       else if (waiting.length > 0) done(tellWaiting(waiting, flags, terminal));
       else done(await tellDecision(system, actor, flags, terminal));

@@ -66,6 +66,8 @@ const NODE_ERRORS = {
     remedy: "Start it with sleepMode: true, on a device that can; or stop it instead.",
   },
   EngineInUse: { retryable: true, remedy: "Wait until its requests are done." },
+  SimOptionInvalid: { retryable: false, remedy: "Correct the option of the simulator that the message names." },
+  SimPortTaken: { retryable: false, remedy: "Give the simulator another port, or 0 for any free one." },
 } satisfies Record<string, ErrorKind>;
 
 export type NodeErrorCode = keyof typeof NODE_ERRORS;

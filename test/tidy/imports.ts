@@ -94,7 +94,7 @@ export function specifiers(sources: readonly Source[]): Finding[] {
 const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^zod$/, /./],
   // In nodes/ for other people's formats only: ours goes by the codec.
-  [/^msgpackr$/, /^(runtime\/codec\.ts$|(test\/)?nodes\/)/],
+  [/^msgpackr$/, /^(runtime\/codec\.ts$|(test\/)?nodes\/|test\/support\/vllm-)/],
   [/^@nats-io\//, /^(runtime|test\/runtime)\/nats\/|^bench\/peers\//],
   [/^rolldown$/, /^runtime\/code\//],
   [/^@opentelemetry\/api$/, /^(runtime\/trace\.ts$|test\/)/],
@@ -106,7 +106,7 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^(@vscode\/ripgrep|isbinaryfile)$/, /^tools\//],
   [/^diff$/, /^(tools|actors\/council)\//],
   [/^fast-xml-parser$/, /^(tools\/tests|nodes\/gpu)\//],
-  [/^(zeromq|eventsource-parser)$/, /^nodes\/|^test\/nodes\//],
+  [/^(zeromq|eventsource-parser)$/, /^nodes\/|^test\/(nodes\/|support\/vllm-)/],
   [/^yaml$/, /^test\//],
   [/^prom-client$/, /^[a-z]+\/metrics\.ts$/],
   [/^commander$/, /^(test\/)?api\//],
