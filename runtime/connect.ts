@@ -5,7 +5,6 @@ import { type Clock, systemClock } from "./clock.ts";
 import { ownVersions } from "./code/code-format.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
 import { checkConnectOptions } from "./connect-options.ts";
-import { FleetPlacer } from "./fleet-placer.ts";
 import { LEASE_PROFILES } from "./lease.ts";
 import { type LogLevel, type LogSink, silentLog, unfailing } from "./log.ts";
 import { Membership } from "./membership.ts";
@@ -60,7 +59,7 @@ export interface ConnectOptions {
    * 0: each is started when it is wanted, which takes some tenths of a second.
    */
   readonly warmProcesses?: number;
-  /** `file:` URL of the module that places actors (PlacerModule). Default: turn and turn about among the nodes that know the type. */
+  /** `file:` URL of the module that places actors (PlacerModule). Default: the one of placement/. */
   readonly placer?: string;
   /** What this node has to grant, in all, and who grants it. Default: nothing. */
   readonly resources?: Amounts;
@@ -163,7 +162,7 @@ async function member(common: Common & Place, options: ConnectOptions): Promise<
     ...settings,
     ports: {
       ...ports,
-      placer: await openPlacer(options.placer, { here: node, nodes: () => membership.nodes(), random }),
+      placer: await openPlacer({ here: node, nodes: () => membership.nodes(), random }, options.placer),
     },
     membership,
     ...(options.admission !== undefined && { admission: options.admission }),
@@ -175,8 +174,10 @@ async function member(common: Common & Place, options: ConnectOptions): Promise<
   };
 }
 
-async function openPlacer(module: string | undefined, view: PlacerView): Promise<Placer> {
-  if (module === undefined) return new FleetPlacer(view.here, view.nodes, view.random);
+/** package.json says which module that is: the runtime knows no placer of its own but the one without choice. */
+const DEFAULT_PLACER = "#placer";
+
+async function openPlacer(view: PlacerView, module = DEFAULT_PLACER): Promise<Placer> {
   const { openPlacer: open } = (await import(module)) as Partial<PlacerModule>;
   return open === undefined ? refuse("placer", "the URL of a module that exports openPlacer", module) : open(view);
 }

@@ -106,6 +106,7 @@ export class Placing {
           if (made.kind === "made") return made.value;
           ({ error } = made);
           refused.push(made.refusal);
+          placer.ended?.(request, decision.node);
           if (request.node === undefined) {
             next = again();
             continue;

@@ -1,4 +1,4 @@
-// One decision: complete, explained, deterministic and never an exception, on any fleet; and what FleetPlacer did before.
+// One decision: complete, explained, deterministic and never an exception, on any fleet.
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

@@ -1,7 +1,7 @@
 // Actor systems that are members of one fleet, over one store and one network in this process. Each has a clock and a way to the store of
 // its own, so that a test can stop, cut off or kill one of them.
 
-import { FleetPlacer } from "../../runtime/fleet-placer.ts";
+import { openPlacer } from "../../placement/index.ts";
 import type { ActorType, LogLine } from "../../runtime/index.ts";
 import { type ActorSystem, seededRandom } from "../../runtime/index.ts";
 import { LEASE_PROFILES, type LeaseProfile } from "../../runtime/lease.ts";
@@ -94,7 +94,7 @@ function makeNode(name: string, seed: number, { fake, shared, network, profile, 
   const log = (line: LogLine) => void lines.push(line);
   const membership = new Membership({ store: way.store, clock, random, profile, record, log: () => {} });
   const transport: Transport = network.join(node);
-  const placer = new FleetPlacer(node, () => membership.nodes(), random);
+  const placer = openPlacer({ here: node, nodes: () => membership.nodes(), random });
   const ports = memoryPorts(node, clock, { transport, store: way.store, placer });
   const system = new System({ node, clock, random, log, callTimeoutMs: 30_000, ports, membership });
   return {
