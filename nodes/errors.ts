@@ -68,6 +68,18 @@ const NODE_ERRORS = {
   EngineInUse: { retryable: true, remedy: "Wait until its requests are done." },
   SimOptionInvalid: { retryable: false, remedy: "Correct the option of the simulator that the message names." },
   SimPortTaken: { retryable: false, remedy: "Give the simulator another port, or 0 for any free one." },
+  GpuOverrideInvalid: {
+    retryable: false,
+    remedy: "Say none, a count, a list of indices or ids, or a declaration such as 2x80GiB:H100 (docs/gpus.md).",
+  },
+  GpuOverrideContradicted: {
+    retryable: false,
+    remedy: "Correct what was said about the GPUs, or leave it out: then those that are found are used.",
+  },
+  AmountsInvalid: {
+    retryable: false,
+    remedy: "Write amounts as name=number with commas between them: cpus=8,memory=64GiB,licence=3.",
+  },
 } satisfies Record<string, ErrorKind>;
 
 export type NodeErrorCode = keyof typeof NODE_ERRORS;
