@@ -180,7 +180,7 @@ export interface FleetOptions {
   readonly prefix?: string;
   readonly user?: string;
   readonly pass?: string;
-  /** Content of a NATS credentials file. */
+  /** Content of a NATS credentials file: a user's seed, with or without a JWT. */
   readonly creds?: string;
 }
 
@@ -203,13 +203,18 @@ export function fleetOptions(flags: FleetFlags, env: NodeJS.ProcessEnv = process
 }
 
 function readCreds(file: string): string {
+  const refuse = (problem: string) => {
+    const message = `--creds (FLOTILLA_CREDS): expected a NATS credentials file, ${JSON.stringify(file)} ${problem}.`;
+    return fail("OptionInvalid", message, { data: { option: "creds" } });
+  };
+  let text: string;
   try {
-    return readFileSync(file, "utf8");
+    text = readFileSync(file, "utf8");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const message = `--creds (FLOTILLA_CREDS): expected a NATS credentials file, ${JSON.stringify(file)} cannot be read (${code}).`;
-    throw fail("OptionInvalid", message, { data: { option: "creds" } });
+    throw refuse(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
+  if (!text.includes("BEGIN USER NKEY SEED")) throw refuse("holds no block BEGIN USER NKEY SEED");
+  return text;
 }
 
 export interface NodeFlags extends FleetFlags {
