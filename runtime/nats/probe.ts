@@ -164,26 +164,15 @@ async function sendFrame({ connection: { nc }, clock, names, name }: Place): Pro
 /** A key that expires by itself, and hearing that it was written. */
 async function writeKey({ clock, name, store }: Place): Promise<void> {
   const key = `doctor.${name}`;
-  let isWritten = false;
-  let failure: unknown;
-  const isHeard = await finishesWithin(clock, HEAR_MS, (done) => {
-    const stop = store.listen(key, () => {
-      stop();
-      done();
-    });
-    store.write(key, EMPTY, { expectedSequence: 0, ttlSeconds: KEY_TTL_S }).then(
-      () => {
-        isWritten = true;
-      },
-      (error: unknown) => {
-        failure = error;
-        done();
-      },
-    );
-  });
-  if (failure !== undefined) throw failure;
-  if (!isWritten) throw new Error("the server did not answer the write");
-  if (!isHeard) throw new Error(`${store.names.tailPrefix}> said nothing of what was written`);
+  const heard = Promise.withResolvers<void>();
+  const stop = store.listen(key, () => heard.resolve());
+  try {
+    await store.write(key, EMPTY, { expectedSequence: 0, ttlSeconds: KEY_TTL_S });
+    const isHeard = await finishesWithin(clock, HEAR_MS, (done) => void heard.promise.then(done));
+    if (!isHeard) throw new Error(`${store.names.tailPrefix}> said nothing of what was written`);
+  } finally {
+    stop();
+  }
 }
 
 async function nodesOf(clock: Clock, store: NatsStream): Promise<readonly NodeClock[]> {

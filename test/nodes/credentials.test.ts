@@ -149,9 +149,9 @@ describe.skipIf(missing !== undefined)(
       });
       await using script = await connect(node);
       await useEverything(script, north);
-    // Five were the early one's, and the log shows that this server writes them down.
-    const violations = server.log.filter((line) => line.includes("Violation"));
-    expect(violations).toEqual(Array(5).fill(expect.stringContaining("STREAM.CREATE")));
+      // Five were the early one's, and the log shows that this server writes them down.
+      const violations = server.log.filter((line) => line.includes("Violation"));
+      expect(violations).toEqual(Array(5).fill(expect.stringContaining("STREAM.CREATE")));
     });
 
     it("keeps a node from streams, other subjects and other fleets", async ({ expect }) => {
