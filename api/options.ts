@@ -217,6 +217,42 @@ function readCreds(file: string): string {
   return text;
 }
 
+export interface DoctorFlags extends FleetFlags {
+  readonly adopt?: readonly string[];
+  readonly folder?: string;
+  readonly json?: boolean;
+}
+
+/** `flotilla doctor`, complete. */
+export interface DoctorChoice {
+  /** Absent: no server was named, so only this machine is looked at. */
+  readonly fleet?: FleetOptions;
+  readonly credsFile?: string;
+  /** Addresses of model servers. */
+  readonly adopt: readonly string[];
+  /** Absolute. */
+  readonly folder?: string;
+  readonly json: boolean;
+}
+
+/** Resolves the options of the doctor or throws OptionInvalid. */
+export function doctorOptions(flags: DoctorFlags, env: NodeJS.ProcessEnv = process.env): DoctorChoice {
+  const { adopt = [], folder, json = false } = flags;
+  const wrong = adopt.find((url) => !isHttp(url));
+  if (wrong !== undefined) {
+    const got = JSON.stringify(wrong.slice(0, SHOWN_MAX));
+    throw fail("OptionInvalid", `--adopt: expected an address such as http://127.0.0.1:8000, got ${got}.`);
+  }
+  const credsFile = flags.creds || env.FLOTILLA_CREDS;
+  return {
+    ...((flags.servers || env.FLOTILLA_SERVERS) && { fleet: fleetOptions(flags, env) }),
+    ...(credsFile && { credsFile }),
+    ...(folder && { folder: resolve(folder) }),
+    adopt,
+    json,
+  };
+}
+
 export interface NodeFlags extends FleetFlags {
   readonly actors?: readonly string[];
   readonly name?: string;
