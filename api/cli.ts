@@ -12,6 +12,7 @@ import { type AgentResult, roleNames } from "../actors/index.ts";
 import { isFlotillaError, systemClock, systemRandom } from "../runtime/index.ts";
 import { addDeadLetterCommands } from "./dead-letters.ts";
 import { makeDemoRepository } from "./demo.ts";
+import { addDoctorCommand } from "./doctor.ts";
 import { sentenceOf } from "./errors.ts";
 import { addNodeCommand } from "./node.ts";
 import { addNodesCommand } from "./nodes.ts";
@@ -96,6 +97,7 @@ function makeProgram(terminal: Terminal, done: (status: number) => void): Comman
   addServerCommand(program, terminal, done);
   addNodeCommand(program, terminal, done);
   addNodesCommand(program, terminal, done);
+  addDoctorCommand(program, terminal, done);
   addDeadLetterCommands(program, terminal, done);
   addVllmSimCommand(program, terminal, done);
   return program;

@@ -180,7 +180,7 @@ export interface FleetOptions {
   readonly prefix?: string;
   readonly user?: string;
   readonly pass?: string;
-  /** Content of a NATS credentials file. */
+  /** Content of a NATS credentials file: a user's seed, with or without a JWT. */
   readonly creds?: string;
 }
 
@@ -203,13 +203,54 @@ export function fleetOptions(flags: FleetFlags, env: NodeJS.ProcessEnv = process
 }
 
 function readCreds(file: string): string {
+  const refuse = (problem: string) => {
+    const message = `--creds (FLOTILLA_CREDS): expected a NATS credentials file, ${JSON.stringify(file)} ${problem}.`;
+    return fail("OptionInvalid", message, { data: { option: "creds" } });
+  };
+  let text: string;
   try {
-    return readFileSync(file, "utf8");
+    text = readFileSync(file, "utf8");
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const message = `--creds (FLOTILLA_CREDS): expected a NATS credentials file, ${JSON.stringify(file)} cannot be read (${code}).`;
-    throw fail("OptionInvalid", message, { data: { option: "creds" } });
+    throw refuse(`cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
+  if (!text.includes("BEGIN USER NKEY SEED")) throw refuse("holds no block BEGIN USER NKEY SEED");
+  return text;
+}
+
+export interface DoctorFlags extends FleetFlags {
+  readonly adopt?: readonly string[];
+  readonly folder?: string;
+  readonly json?: boolean;
+}
+
+/** `flotilla doctor`, complete. */
+export interface DoctorChoice {
+  /** Absent: no server was named, so only this machine is looked at. */
+  readonly fleet?: FleetOptions;
+  readonly credsFile?: string;
+  /** Addresses of model servers. */
+  readonly adopt: readonly string[];
+  /** Absolute. */
+  readonly folder?: string;
+  readonly json: boolean;
+}
+
+/** Resolves the options of the doctor or throws OptionInvalid. */
+export function doctorOptions(flags: DoctorFlags, env: NodeJS.ProcessEnv = process.env): DoctorChoice {
+  const { adopt = [], folder, json = false } = flags;
+  const wrong = adopt.find((url) => !isHttp(url));
+  if (wrong !== undefined) {
+    const got = JSON.stringify(wrong.slice(0, SHOWN_MAX));
+    throw fail("OptionInvalid", `--adopt: expected an address such as http://127.0.0.1:8000, got ${got}.`);
+  }
+  const credsFile = flags.creds || env.FLOTILLA_CREDS;
+  return {
+    ...((flags.servers || env.FLOTILLA_SERVERS) && { fleet: fleetOptions(flags, env) }),
+    ...(credsFile && { credsFile }),
+    ...(folder && { folder: resolve(folder) }),
+    adopt,
+    json,
+  };
 }
 
 export interface NodeFlags extends FleetFlags {

@@ -79,6 +79,13 @@ const NODE_ERRORS = {
   AmountsInvalid: {
     retryable: false,
     remedy: "Write amounts as name=number with commas between them: cpus=8,memory=64GiB,licence=3.",
+  HostNeedsCredentials: {
+    retryable: false,
+    remedy: "Give credentials together with host (makeCredentials), or leave host out: then it listens on 127.0.0.1.",
+  },
+  CredentialsInvalid: {
+    retryable: false,
+    remedy: "Put the file back, or delete both files for new ones; then the nodes need the new node.creds too.",
   },
 } satisfies Record<string, ErrorKind>;
 

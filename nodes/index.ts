@@ -8,6 +8,15 @@ export type { AdoptedOptions, EngineOptions, EngineRestart, EngineWatch, VllmOpt
 export type { ServerKind } from "./engine/probe.ts";
 export type { EngineStatus, Return } from "./engine/state.ts";
 export { type NodeMetrics, type NodeMetricsSource, nodeMetrics, type ObservedEngine } from "./metrics.ts";
+export {
+  type FleetCredentials,
+  type KeptCredentials,
+  keepCredentials,
+  makeCredentials,
+} from "./credentials.ts";
+export type { Check, CheckStatus, Verdict } from "./doctor/check.ts";
+export { type DoctorOptions, doctorPlans, examine } from "./doctor/doctor.ts";
+export { gpuToolsVerdict } from "./doctor/programs.ts";
 export { findNatsServer, NATS_SERVER_MIN } from "./nats-program.ts";
 export { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats-server.ts";
 export { nameText, promptNames } from "./telemetry/block-hash.ts";

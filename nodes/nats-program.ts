@@ -35,12 +35,9 @@ export interface FindOptions {
 /** Path of a nats-server that is new enough. Builds or downloads one if need be, which may take minutes. Throws NatsServerMissing. */
 export async function findNatsServer(options: FindOptions = {}): Promise<string> {
   const { places = programPlaces(), say = () => {}, releases = RELEASES, clock = systemClock } = options;
-  const tried: string[] = [];
+  const { found: here, tried } = await lookForNatsServer(places);
+  if (here !== undefined) return here;
   const bin = join(places.cache, "bin");
-  for (const folder of [...places.path, bin]) {
-    const found = await usable(join(folder, NAME), tried);
-    if (found !== undefined) return found;
-  }
   for (const get of [build, download]) {
     try {
       const place = { bin, go: places.go, say, releases, clock };
@@ -56,6 +53,18 @@ export async function findNatsServer(options: FindOptions = {}): Promise<string>
     `no nats-server ${NATS_SERVER_MIN} or newer: none on the PATH or in ${bin}; ${tried.join("; ")}. Get one by: go install ${MODULE}, or from ${releases}/v${NATS_SERVER_GOT}/, or your system's packages`,
     { data: { tried } },
   );
+}
+
+/** The first that is here and new enough, if any, and what was here and was not. Gets none. */
+export async function lookForNatsServer(
+  places: ProgramPlaces,
+): Promise<{ readonly found: string | undefined; readonly tried: string[] }> {
+  const tried: string[] = [];
+  for (const folder of [...places.path, join(places.cache, "bin")]) {
+    const found = await usable(join(folder, NAME), tried);
+    if (found !== undefined) return { found, tried };
+  }
+  return { found: undefined, tried };
 }
 
 interface Place {
@@ -82,7 +91,7 @@ export function isAtLeast(version: string, min: string): boolean {
   return at < 0 || (found[at] ?? 0) > (wanted[at] ?? 0);
 }
 
-function isExecutable(path: string): boolean {
+export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
     return true;

@@ -1,6 +1,7 @@
 // A nats-server as a child of this process, with a config written for it. Finding the program is nats-program.ts's part.
 //
-// W1  It listens on 127.0.0.1 only, with a user and a password that are in no argument list; the config is readable by its owner alone.
+// W1  It listens on 127.0.0.1 unless told otherwise, for users that are in no argument list; the config is readable by its owner alone.
+//     On other addresses it lets in keys only: what is sent there is not encrypted, and a signature gives no secret away.
 // W2  It ends when its owner ends, however that happens: a shell between them holds the owner's pipe and ends the server when it closes.
 // W3  Its name says how it syncs (`flotilla-durable-…`), because a client cannot ask: runtime/nats/provision.ts reads it.
 // W4  The folder is the caller's: config and data stay in it, for a next start with the same folder.
@@ -10,7 +11,8 @@ import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { type Clock, systemClock } from "../runtime/index.ts";
+import { type Clock, nodePermissions, systemClock } from "../runtime/index.ts";
+import type { FleetCredentials } from "./credentials.ts";
 import { nodeError } from "./errors.ts";
 import { findNatsServer } from "./nats-program.ts";
 
@@ -21,8 +23,14 @@ export interface NatsServerOptions {
   readonly port?: number;
   /** `fast`: disk writes are synced every two minutes. `durable`: before each is acknowledged, about ten times slower. */
   readonly mode?: "fast" | "durable";
-  /** Default: a random one for each server. */
+  /** Of the user `flotilla`, who may do anything. Default: a random one for each server; with `credentials` there is no such user. */
   readonly pass?: string;
+  /** Lets these two in in place of the user with a password: the administrator, and nodes with what they need (makeCredentials). */
+  readonly credentials?: FleetCredentials;
+  /** The fleet whose nodes the credentials are for. Default "flotilla". */
+  readonly prefix?: string;
+  /** The address to listen on, with `credentials` only. Default 127.0.0.1. */
+  readonly host?: string;
   /** Told of what takes long (finding or building the program), in a sentence. */
   readonly say?: (line: string) => void;
   /** Path of the program; default: findNatsServer(). */
@@ -34,9 +42,10 @@ export interface NatsServerOptions {
 }
 
 export interface NatsServer {
-  /** `nats://127.0.0.1:port`, without credentials. */
+  /** `nats://127.0.0.1:port`, or with the `host` it was given; without credentials. */
   readonly servers: string;
   readonly port: number;
+  /** Both empty for a server that was given `credentials`. */
   readonly user: string;
   readonly pass: string;
   /** Of the server itself, at present; 0 while it does not run. */
@@ -57,6 +66,9 @@ const READY_MAX_MS = 20_000;
 const STOP_MAX_MS = 5_000;
 const LOG_LINES = 60;
 const USER = "flotilla";
+const LOOPBACK = "127.0.0.1";
+/** Addresses to listen on that are none to connect to. */
+const EVERYWHERE: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 const PAYLOAD_MAX_BYTES = 1024 * 1024;
 
 /** $1 program, $2 config. The watcher ends with the pipe; killed first when the server ends by itself, so it never hits another process. */
@@ -71,8 +83,13 @@ status=$?
 kill "$watcher"
 exit "$status"`;
 
-/** Starts a server and waits until it is ready. Throws NatsServerMissing, NatsServerFailed. */
+/** Starts a server and waits until it is ready. Throws NatsServerMissing, NatsServerFailed, HostNeedsCredentials. */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
+  const { host, credentials } = options;
+  if (host !== undefined && host !== LOOPBACK && credentials === undefined) {
+    const message = `a server that listens on ${host} would send its password there in the clear`;
+    throw nodeError("HostNeedsCredentials", message, { data: { host } });
+  }
   const program = options.program ?? (await findNatsServer(options.say === undefined ? {} : { say: options.say }));
   await mkdir(options.folder, { recursive: true });
   const server = new Child(program, options);
@@ -82,7 +99,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
 
 /** The written config; JSON strings are valid in it. */
 export function natsServerConfig(options: NatsServerOptions, name: string, port: number, pass: string): string {
-  const { folder, mode = "fast", storageMaxBytes, hasJetStream = true } = options;
+  const { folder, mode = "fast", storageMaxBytes, hasJetStream = true, host = LOOPBACK } = options;
   const jetstream = [
     `  store_dir: ${JSON.stringify(join(folder, "jetstream"))}`,
     `  sync_interval: ${mode === "durable" ? "always" : '"2m"'}`,
@@ -90,8 +107,8 @@ export function natsServerConfig(options: NatsServerOptions, name: string, port:
   ];
   return [
     `server_name: ${JSON.stringify(name)}`,
-    `listen: ${JSON.stringify(`127.0.0.1:${port === 0 ? -1 : port}`)}`,
-    `authorization { user: ${JSON.stringify(USER)}, password: ${JSON.stringify(pass)} }`,
+    `listen: ${JSON.stringify(`${inAddress(host)}:${port === 0 ? -1 : port}`)}`,
+    `authorization { users: [${usersOf(options, pass).join(", ")}] }`,
     `max_payload: ${PAYLOAD_MAX_BYTES}`,
     'write_deadline: "10s"',
     'lame_duck_duration: "30s"',
@@ -101,8 +118,18 @@ export function natsServerConfig(options: NatsServerOptions, name: string, port:
   ].join("\n");
 }
 
+function usersOf({ credentials, prefix }: NatsServerOptions, pass: string): readonly string[] {
+  if (credentials === undefined) return [`{ user: ${JSON.stringify(USER)}, password: ${JSON.stringify(pass)} }`];
+  const { admin, node } = credentials;
+  const { publish, subscribe } = nodePermissions(prefix);
+  const permissions = JSON.stringify({ publish: { allow: publish }, subscribe: { allow: subscribe } });
+  return [`{ nkey: ${admin.publicKey} }`, `{ nkey: ${node.publicKey}, permissions: ${permissions} }`];
+}
+
+const inAddress = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+
 class Child implements NatsServer {
-  readonly user = USER;
+  readonly user: string;
   readonly pass: string;
   readonly #program: string;
   readonly #options: NatsServerOptions;
@@ -116,14 +143,17 @@ class Child implements NatsServer {
   constructor(program: string, options: NatsServerOptions) {
     this.#program = program;
     this.#options = options;
-    this.pass = options.pass ?? randomBytes(24).toString("base64url");
+    const hasKeys = options.credentials !== undefined;
+    this.user = hasKeys ? "" : USER;
+    this.pass = hasKeys ? "" : (options.pass ?? randomBytes(24).toString("base64url"));
     this.#clock = options.clock ?? systemClock;
     this.#port = options.port ?? 0;
     this.#name = `flotilla-${options.mode ?? "fast"}-${randomBytes(4).toString("hex")}`;
   }
 
   get servers(): string {
-    return `nats://127.0.0.1:${this.#port}`;
+    const { host = LOOPBACK } = this.#options;
+    return `nats://${EVERYWHERE.has(host) ? LOOPBACK : inAddress(host)}:${this.#port}`;
   }
 
   get port(): number {
@@ -216,7 +246,7 @@ class Child implements NatsServer {
     if (this.#log.length > LOG_LINES) this.#log.shift();
     const [, pid, said = ""] = /^\[(\d+)\] \S+ \S+ \[\w+\] (.*)$/.exec(line) ?? [];
     if (pid !== undefined) this.#pid = Number(pid);
-    const port = /^Listening for client connections on 127\.0\.0\.1:(\d+)$/.exec(said)?.[1];
+    const port = /^Listening for client connections on \S+:(\d+)$/.exec(said)?.[1];
     if (port !== undefined) this.#port = Number(port);
     return said === "Server is ready";
   }

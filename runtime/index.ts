@@ -25,6 +25,10 @@ export type { GroupOptions, PlacementGroup } from "./groups.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
 export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
+export { makeUserKey, type UserKey, userKeyOf } from "./nats/keys.ts";
+export { type NatsPermissions, nodePermissions } from "./nats/permissions.ts";
+export { type PreparationOptions, prepareFleet } from "./nats/preparation.ts";
+export { type FleetProbe, type NodeClock, type ProbeOptions, probeFleet } from "./nats/probe.ts";
 export {
   type EngineReport,
   type EngineState,

@@ -13,7 +13,7 @@ export interface Credentials {
   readonly user?: string;
   readonly pass?: string;
   readonly token?: string;
-  /** Content of a .creds file. */
+  /** Content of a .creds file: a user's JWT and seed, or a seed alone. */
   readonly creds?: string;
   /** Seed of an nkey, as text. */
   readonly nkeySeed?: string;
@@ -29,6 +29,9 @@ export interface Addresses {
 
 const SCHEMES: ReadonlySet<string> = new Set(["nats:", "tls:"]);
 const PORT = "4222";
+
+const JWT_BEGIN = "BEGIN NATS USER JWT";
+const SEED_BLOCK = /-{3,}BEGIN USER NKEY SEED-{3,}\s+(\S+)\s+-{3,}END USER NKEY SEED-{3,}/;
 
 /** Reads `nats://user:pass@host:port`, `nats://token@host`, `tls://…` or `host:port`; several in an array or joined by commas. Throws InvalidOption. */
 export function parseServers(servers: string | readonly string[]): Addresses {
@@ -67,8 +70,12 @@ const refused = (got: string) =>
 export function authenticatorOf(credentials: Credentials): Authenticator | undefined {
   const { user, pass, token, creds, nkeySeed } = credentials;
   const encode = (text: string) => new TextEncoder().encode(text);
-  if (creds !== undefined)
-    return checked("creds", "the content of a credentials file", credsAuthenticator(encode(creds)));
+  if (creds !== undefined) {
+    // A server without accounts knows users by their public keys, and then there is no JWT to show.
+    const [, seed] = creds.includes(JWT_BEGIN) ? [] : (SEED_BLOCK.exec(creds) ?? []);
+    const authenticator = seed === undefined ? credsAuthenticator(encode(creds)) : nkeyAuthenticator(encode(seed));
+    return checked("creds", "the content of a credentials file (a user's seed, with or without a JWT)", authenticator);
+  }
   if (nkeySeed !== undefined) return checked("nkeySeed", "the seed of an nkey", nkeyAuthenticator(encode(nkeySeed)));
   if (token !== undefined) return tokenAuthenticator(token);
   return user === undefined ? undefined : usernamePasswordAuthenticator(user, pass);

@@ -5,6 +5,7 @@
 // P2  Limits of a stream that is there are its administrator's: they are accepted as they are. What our invariants rest on (`shape`) must
 //     hold; where it does not, it is mended if this connection may, and named in a StreamDiffers error if not.
 
+import { isFlotillaError } from "../errors.ts";
 import type { Connection } from "./connection.ts";
 import { API, fromApi, isApiError, natsError, readAnswer } from "./failures.ts";
 import type { StreamNames } from "./subjects.ts";
@@ -53,7 +54,7 @@ export async function ensureStream(
   const call = (verb: string, body: object) => callApi(connection, `${verb}.${names.stream}`, body);
   const wanted = { name: names.stream, ...shape, ...limits };
   let info = await call("INFO", {});
-  info ??= (await call("CREATE", wanted)) ?? (await call("INFO", {}));
+  info ??= (await call("CREATE", wanted).catch(notHis(names))) ?? (await call("INFO", {}));
   if (info === undefined) {
     throw natsError("ServerFailed", `stream ${names.stream} is neither there nor can it be made`);
   }
@@ -62,6 +63,16 @@ export async function ensureStream(
   const replicas = info.config.num_replicas;
   return { replicas, durability: durabilityOf(connection.server.name, replicas) };
 }
+
+/** A node's credentials may not make streams: whoever reads of it must learn who has to. */
+const notHis = (names: StreamNames) => (error: unknown) => {
+  if (!isFlotillaError(error, "ServerRefused")) throw error;
+  const problem = `stream ${names.stream} is not there, and this connection may not make it`;
+  throw natsError("ServerRefused", `${problem}: an administrator's has to connect once, as flotilla up does`, {
+    data: { stream: names.stream },
+    cause: error,
+  });
+};
 
 async function mend(
   connection: Connection,
