@@ -6,6 +6,7 @@ import { ownVersions } from "./code/code-format.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
 import { checkConnectOptions } from "./connect-options.ts";
 import { FleetPlacer } from "./fleet-placer.ts";
+import type { ProcessSettings } from "./isolation/process-pool.ts";
 import { LEASE_PROFILES } from "./lease.ts";
 import { type LogLevel, type LogSink, silentLog, unfailing } from "./log.ts";
 import { Membership } from "./membership.ts";
@@ -13,7 +14,6 @@ import { memoryPorts } from "./memory/ports.ts";
 import type { NodeRecord } from "./node-record.ts";
 import { milliseconds, nodeName, plainName, refuse, wholeNumber } from "./options.ts";
 import type { Ports } from "./ports.ts";
-import type { ProcessSettings } from "./processes/process-pool.ts";
 import { type Random, systemRandom } from "./random.ts";
 import { ActorSystem } from "./system.ts";
 import type { SystemSettings } from "./system-settings.ts";
@@ -74,7 +74,7 @@ export function connect(options: ConnectOptions = {}): Promise<ActorSystem> {
   return open(options);
 }
 
-/** The same for a process that holds one actor of the node `parent`; called by processes/actor-process.ts. */
+/** The same for a process that holds one actor of the node `parent`; called by isolation/actor-program.ts. */
 export function connectProcess(options: ConnectOptions, parent: string): Promise<ActorSystem> {
   return open(options, parent);
 }

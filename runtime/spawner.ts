@@ -9,13 +9,13 @@ import type { CodeShipper } from "./code/code-shipper.ts";
 import { copyArgs } from "./copy.ts";
 import { runtimeError } from "./errors.ts";
 import type { Host, SpawnRequest } from "./host.ts";
+import { processError } from "./isolation/errors.ts";
+import type { ProcessPool } from "./isolation/process-pool.ts";
 import type { Membership } from "./membership.ts";
 import type { NodeRecord } from "./node-record.ts";
 import { spawnSettings } from "./options.ts";
 import type { Peers } from "./peers.ts";
 import { type Decision, type Placer, unplaceable } from "./placer.ts";
-import { processError } from "./processes/errors.ts";
-import type { ProcessPool } from "./processes/process-pool.ts";
 import { isThenable } from "./thenable.ts";
 import type { Types } from "./types.ts";
 

@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import { connect, defineActor } from "../../../runtime/index.ts";
-import { Probe } from "../../fixtures/processes/probe.ts";
+import { Probe } from "../../fixtures/isolation/probe.ts";
 import { caught } from "../../support/caught.ts";
 
 test("a system that is alone has no processes, and says what to do", async () => {

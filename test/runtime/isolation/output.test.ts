@@ -2,7 +2,7 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { LINE_MAX_CHARS, OutputLines } from "../../../runtime/processes/output.ts";
+import { LINE_MAX_CHARS, OutputLines } from "../../../runtime/isolation/output.ts";
 
 /** The lines of these chunks. */
 function linesOf(chunks: readonly Uint8Array[]): string[] {
