@@ -86,7 +86,16 @@ export class Assembly {
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
     const { host, peers } = this;
-    this.control = new ActorControl({ node, host, peers, routes: this.#routes, questions: this.#questions });
+    this.control = new ActorControl({
+      node,
+      clock,
+      host,
+      peers,
+      routes: this.#routes,
+      questions: this.#questions,
+      parentOf: (peer) => membership?.nodes().find((record) => record.node === peer)?.parent,
+      endProcess: this.#endProcess,
+    });
     this.dispatch = {
       call: (address, method, args, options, attempt) => call(environment, address, method, args, options, attempt),
       cast: (address, method, args, options) => cast(environment, address, method, args, options),
@@ -100,7 +109,7 @@ export class Assembly {
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
       if (event.kind === "left") {
-        this.peers.gone(event.record.node);
+        this.peers.gone(event.record.node, event.why);
         this.#forwarder.forget(event.record.node);
         this.#spawner.nodeLeft();
       }
@@ -108,6 +117,8 @@ export class Assembly {
       if (event.kind === "rejoined") this.peers.rejoined();
     });
   }
+
+  readonly #endProcess = async (node: string): Promise<boolean> => (await this.processes?.kill(node)) ?? false;
 
   readonly #revive = (address: Address): AnyHandle => this.handleOf(address);
 
@@ -148,6 +159,7 @@ export class Assembly {
       reconnected: () => membership?.reconnected(),
       spawn: (request) => this.#spawner.make(request),
       load: (request) => this.#load(request),
+      endProcess: this.#endProcess,
       isDeparted: (peer) => membership?.presence(peer).kind === "departed",
       moved: (key, from, actor) => this.#routes.left(key, from, actor),
     });

@@ -5,6 +5,7 @@ export {
   type ActorHooks,
   type ActorType,
   defineActor,
+  type Isolation,
   type SpawnOptions,
   type TypeOptions,
 } from "./actor.ts";

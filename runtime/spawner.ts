@@ -77,7 +77,7 @@ export class Spawner {
 
   /** Whether an actor asked for here gets a process of its own; one that was made for it is this one. */
   #isApart({ settings, process }: SpawnRequest): boolean {
-    return settings.isolation === "process" && process !== this.#options.node;
+    return settings.isolation !== "shared" && process !== this.#options.node;
   }
 
   /** Makes an actor that was decided to be here: in this process, or in one of its own. */
@@ -92,7 +92,7 @@ export class Spawner {
     if (parent !== undefined) return this.spawnAt(parent, request);
     const own = processes();
     if (own !== undefined) return own.spawn(request);
-    const message = `${request.type} shall live in a process of its own, which is a member of a fleet, and this system is alone`;
+    const message = `${request.type} shall live in a ${request.settings.isolation} of its own, which is a member of a fleet, and this system is alone`;
     throw processError("ProcessNeedsFleet", message, { data: { type: request.type } });
   }
 

@@ -1,25 +1,21 @@
-// One process of a node, seen from the node: started, told what to do, listened to, and ended.
-// Which actor it gets is decided in process-pool.ts; its other half is actor-process.ts.
+// The process or thread of one actor, seen from the node: told what to do, listened to, and ended. What it lives in is its vessel (vessel.ts);
+// which actor it gets is decided in process-pool.ts; its other half is actor-program.ts.
 //
-// CH1  `ended` resolves once, when the operating system says that the process is no more. Whoever waits for a word of it is told then.
+// CH1  `ended` resolves once, when its vessel is no more. Whoever waits for a word of it is told then.
 // CH2  It is ended in order first and by force after END_MAX_MS: nothing that an actor does keeps it.
-// CH3  What it prints or logs goes to the node's log in its own name, with bounds on lines and their length.
+// CH3  What it prints or logs goes to the node's log in its own name, with bounds on lines, their length and bytes: lines beyond are counted
+//      and dropped, and bytes beyond are not read, so that whoever floods waits and takes neither the node's memory nor its time.
 
-import { type ChildProcess, fork } from "node:child_process";
-import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Address } from "../address.ts";
 import type { Clock } from "../clock.ts";
 import type { FlotillaError } from "../errors.ts";
 import { errorOf } from "../failure.ts";
 import { LogForwarder, type LogSink, receiveLogLines } from "../log.ts";
 import { processError } from "./errors.ts";
-import { OutputLines } from "./output.ts";
-import { isProcessWord, type JoinOptions, type NodeWord, type ProcessWord } from "./words.ts";
+import { OutputLines, type OutputStream, printedLine, readBounded } from "./output.ts";
+import type { Vessel, VesselEnd, VesselKind, VesselOptions } from "./vessel.ts";
+import { isProcessWord, type JoinOptions, type NodeWord, type Preparation, type ProcessWord } from "./words.ts";
 
-const START = fileURLToPath(new URL("./cached-start.mjs", import.meta.url));
-/** In whatever language it was published. */
-const PROGRAM = new URL("./actor-process.ts".replace(/\.ts$/, extname(import.meta.url)), import.meta.url).href;
 /** To load everything and join, on a machine that is busy starting others. */
 const START_MAX_MS = 30_000;
 /** To import a module of actors. */
@@ -32,19 +28,25 @@ const FORCE_AFTER_MS = 1_000;
 const LAST_WORDS_MS = 1_000;
 const MS_IN_S = 1_000;
 
-export interface ChildOptions {
+export interface ChildOptions extends Omit<VesselOptions, "hear"> {
+  readonly kind: VesselKind;
   /** Its name and id among the nodes. */
   readonly name: string;
   readonly parent: string;
   readonly join: JoinOptions;
   readonly modules: readonly string[];
-  /** Where compiled code is kept. */
-  readonly folder: string;
   readonly clock: Clock;
   readonly log: LogSink;
+  readonly launch: (options: VesselOptions) => Vessel;
 }
 
-type Answer = "joined" | "loaded" | "drained";
+/** `inOrder`: it told the fleet itself. `error`: ProcessFailed or ProcessOutOfMemory, how it ended. */
+export interface ChildEnd {
+  readonly inOrder: boolean;
+  readonly error: FlotillaError;
+}
+
+type Answer = "joined" | "prepared" | "drained";
 
 interface Expected {
   readonly resolve: () => void;
@@ -53,56 +55,44 @@ interface Expected {
 
 export class Child {
   readonly name: string;
-  /** Resolves when it has joined the fleet. Rejects with ProcessFailed, or why it could not join. */
+  /** Resolves when it has joined the fleet. Rejects with ProcessFailed, ProcessOutOfMemory, or why it could not join. */
   readonly joined: Promise<void>;
-  /** Resolves when the process is no more (CH1); `inOrder`: it told the fleet itself. */
-  readonly ended: Promise<{ readonly inOrder: boolean }>;
+  /** Resolves when it is no more (CH1). */
+  readonly ended: Promise<ChildEnd>;
   readonly #options: ChildOptions;
-  readonly #process: ChildProcess;
+  readonly #vessel: Vessel;
   readonly #forwarder: LogForwarder;
   readonly #expected = new Map<Answer, Expected>();
   #hasLeft = false;
   #isEnding = false;
-  #why = "";
 
   constructor(options: ChildOptions) {
-    const { name, parent, join, modules, folder, clock, log } = options;
+    const { name, parent, join, modules, clock, log, launch } = options;
     this.name = name;
     this.#options = options;
-    // A session of its own: Ctrl-C in the node's terminal must reach the node first.
-    const child = fork(START, [folder, PROGRAM], { stdio: ["ignore", "pipe", "pipe", "ipc"], detached: true });
-    this.#process = child;
+    this.#vessel = launch({ ...options, hear: (word) => isProcessWord(word) && this.#take(word) });
     const send = (_: string, lines: readonly unknown[]): boolean => receiveLogLines(name, lines, log) === 0;
     this.#forwarder = new LogForwarder({ node: name, clock, send });
-    this.#print("stdout", "info");
-    this.#print("stderr", "warn");
-    child.on("message", (word) => isProcessWord(word) && this.#take(word));
-    this.ended = new Promise((resolve) => {
-      child.once("error", (error) => this.#over(`cannot be started: ${error.message}`, resolve));
-      child.once("exit", (code, signal) => this.#over(`ended ${signal ?? `with status ${code}`}`, resolve));
-    });
+    this.#print("stdout");
+    this.#print("stderr");
+    this.ended = this.#vessel.ended.then((end) => ({ inOrder: this.#hasLeft, error: this.#endOf(end) }));
     this.joined = this.#ask("joined", START_MAX_MS, { kind: "join", name, parent, options: join, modules });
-    this.joined.catch(() => this.#process.kill("SIGKILL"));
+    this.joined.catch(() => this.kill());
   }
 
-  /** 0 when it could not be started. */
-  get pid(): number {
-    return this.#process.pid ?? 0;
+  /** Its own in the operating system; undefined for a thread, and for one that could not be started. */
+  get pid(): number | undefined {
+    return this.#vessel.pid;
   }
 
-  /** How it ended; "" while it runs. */
-  get why(): string {
-    return this.#why;
-  }
-
-  /** Has a type of a module ready in it. Throws ActorModuleInvalid, ProcessFailed. */
-  load(module: string, type: string): Promise<void> {
-    return this.#ask("loaded", LOAD_MAX_MS, { kind: "load", module, type });
+  /** Has everything that an actor needs ready in it. Throws ActorModuleInvalid, ProcessFailed, ProcessOutOfMemory. */
+  prepare(preparation: Preparation): Promise<void> {
+    return this.#ask("prepared", LOAD_MAX_MS, { kind: "prepare", ...preparation });
   }
 
   /** It ends with this actor from now on. */
   tend(address: Address): void {
-    this.#send({ kind: "tend", address });
+    this.#vessel.send({ kind: "tend", address });
   }
 
   /** Has it hand over what can live elsewhere. */
@@ -110,10 +100,10 @@ export class Child {
     await this.#ask("drained", END_MAX_MS, { kind: "drain" }).catch(() => {});
   }
 
-  /** Rejects with ProcessFailed when the process ends before `promise` settles. */
+  /** Rejects with ProcessFailed or ProcessOutOfMemory when it ends before `promise` settles. */
   async whileAlive<T>(what: string, promise: Promise<T>): Promise<T> {
-    const ended = this.ended.then((): never => {
-      throw this.#failed(`${this.#why} before ${what}`);
+    const ended = this.#vessel.ended.then((end): never => {
+      throw this.#endOf(end, ` before ${what}`);
     });
     return Promise.race([promise, ended]);
   }
@@ -122,16 +112,16 @@ export class Child {
   async end(): Promise<void> {
     if (!this.#isEnding) {
       this.#isEnding = true;
-      this.#send({ kind: "end", withinMs: END_MAX_MS });
-      const force = () => void this.#process.kill("SIGKILL");
-      const late = this.#options.clock.schedule(END_MAX_MS + FORCE_AFTER_MS, force, true);
+      this.#vessel.send({ kind: "end", withinMs: END_MAX_MS });
+      const late = this.#options.clock.schedule(END_MAX_MS + FORCE_AFTER_MS, () => this.kill(), true);
       void this.ended.then(() => late.cancel());
     }
     await this.ended;
   }
 
-  #send(word: NodeWord): void {
-    if (this.#process.connected) this.#process.send(word, () => {});
+  /** Ends it now, whatever its actor does. */
+  kill(): void {
+    this.#vessel.kill();
   }
 
   /** One question of a kind at a time. */
@@ -142,7 +132,7 @@ export class Child {
     const tooLate = () =>
       this.#expected.get(kind)?.reject(this.#failed(`has not ${kind} within ${withinMs / MS_IN_S} s`));
     const late = this.#options.clock.schedule(withinMs, tooLate);
-    this.#send(word);
+    this.#vessel.send(word);
     await this.whileAlive(`it had ${kind}`, answered).finally(() => late.cancel());
   }
 
@@ -161,26 +151,29 @@ export class Child {
   }
 
   #failed(why: string): FlotillaError {
-    return processError("ProcessFailed", `the process ${this.name} ${why}`, { data: { process: this.name } });
+    const { kind, name } = this.#options;
+    return processError("ProcessFailed", `the ${kind} ${name} ${why}`, { data: { process: name } });
   }
 
-  #over(why: string, resolve: (end: { readonly inOrder: boolean }) => void): void {
-    this.#why = why;
-    resolve({ inOrder: this.#hasLeft });
+  #endOf({ how, fullMemory }: VesselEnd, when = ""): FlotillaError {
+    if (fullMemory === undefined) return this.#failed(`${how}${when}`);
+    const { kind, name, memoryBytes } = this.#options;
+    return processError("ProcessOutOfMemory", `the ${kind} ${name} ${how}${when}: out of memory, ${fullMemory}`, {
+      data: { process: name, ...(memoryBytes !== undefined && { memoryBytes }) },
+    });
   }
 
-  #print(stream: "stdout" | "stderr", level: "info" | "warn"): void {
+  #print(stream: OutputStream): void {
     const { name, clock } = this.#options;
-    const lines = new OutputLines((message) =>
-      this.#forwarder.add(name, { level, atMs: clock.now(), node: name, message, data: { stream } }),
-    );
-    const source = this.#process[stream];
-    source?.on("data", (chunk: Uint8Array) => lines.write(chunk));
-    source?.once("close", () => {
+    const lines = new OutputLines((line) => this.#forwarder.add(name, printedLine(name, clock.now(), stream, line)));
+    const source = this.#vessel[stream];
+    if (source === null) return;
+    readBounded(source, clock, (chunk) => lines.write(chunk));
+    source.once("close", () => {
       lines.end();
       this.#forwarder.close();
     });
     // A program that its actor has started may hold the other end for long.
-    this.#process.once("exit", () => clock.schedule(LAST_WORDS_MS, () => source?.destroy()));
+    void this.#vessel.ended.then(() => clock.schedule(LAST_WORDS_MS, () => source.destroy()));
   }
 }

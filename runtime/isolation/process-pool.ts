@@ -1,13 +1,17 @@
-// The processes of one node: some warm and waiting, the others with one actor each. Each is a member of the fleet by itself (its own id, its
-// own lease), so that calls go to it directly and its death is noticed like a node's; this is only who starts, chooses and ends them.
+// The processes and threads that hold one actor each, of one node; some processes are warm and waiting. Each is a member of the fleet by itself
+// (its own id, its own lease), so that calls go to it directly and its death is noticed like a node's; this is only who starts, chooses and
+// ends them. Processes and threads differ only in their vessels (vessel.ts); where nothing else is said, "process" means both here.
 //
-//     request ─▶ a warm one, or a new one ─▶ load the type's module ─▶ spawn there, over the fleet ─▶ its address
+//     request ─▶ a warm one, or a new one ─▶ its environment, the type's module ─▶ spawn there, over the fleet ─▶ its address
 //                    └─ another is warmed in its place
 //
 // PP1  One process, one actor (and what that actor spawns on its own node). Where anything went wrong the process is ended, never used again.
-// PP2  A process that has ended without saying so to the fleet is declared gone at once by this node, which has seen it end.
+// PP2  A process that has ended without saying so to the fleet is declared gone at once by this node, which has seen it end, and says why.
 // PP3  At most PROCESSES_MAX at once, of which as many as there are cores start at once.
 // PP4  None outlives its node: closed with it, and by themselves or by the guard when it was killed.
+// PP5  Warm ones are for the plain case. An actor with an environment gets one in which no module has run; one with a bound on its memory gets
+//      a new one, since V8 takes a bound at its start only; a thread is always new.
+// PP6  One that the fleet takes for dead, because its actor does not let it renew its lease, is ended: nobody would hear of it again.
 
 import { mkdtemp } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
@@ -18,12 +22,18 @@ import { runtimeError } from "../errors.ts";
 import type { SpawnRequest } from "../host.ts";
 import type { LogLevel, LogSink } from "../log.ts";
 import type { Membership } from "../membership.ts";
+import { refuse } from "../options.ts";
 import type { Random } from "../random.ts";
+import type { Granted } from "../resources.ts";
 import { Turnstile } from "../turnstile.ts";
 import type { Types } from "../types.ts";
-import { Child } from "./child.ts";
+import { type MemoryBound, memoryBound } from "./cgroup.ts";
+import { Child, type ChildEnd } from "./child.ts";
 import { processError } from "./errors.ts";
 import { Guard } from "./guard.ts";
+import { ProcessVessel } from "./process-vessel.ts";
+import { ThreadVessel } from "./thread-vessel.ts";
+import type { Vessel, VesselKind, VesselOptions } from "./vessel.ts";
 import type { JoinOptions } from "./words.ts";
 
 /** What `connect` says about a node's processes. */
@@ -31,7 +41,7 @@ export interface ProcessSettings {
   /** The node's name, from which its processes get theirs. */
   readonly name: string;
   readonly join: JoinOptions;
-  /** Processes that wait ready. Undefined: one, from the first use on. */
+  /** Processes that wait ready. Undefined: one, from the first use of a process on. */
   readonly warm: number | undefined;
 }
 
@@ -41,19 +51,32 @@ export interface ProcessPoolOptions extends ProcessSettings {
   readonly random: Random;
   readonly log: LogSink;
   readonly types: Pick<Types, "moduleOf">;
-  readonly membership: Pick<Membership, "bury">;
+  readonly membership: Pick<Membership, "bury" | "on">;
   /** Has a process, by its node id, make the actor. */
   readonly spawnAt: (node: string, request: SpawnRequest) => Promise<Address>;
 }
 
 const PROCESSES_MAX = 256;
-/** Names on the server have 64 characters; the rest is "-p", a number and a random part. */
+/** A process that does nothing holds about 90 MiB, a thread 30. */
+const MEMORY_MIN_BYTES = 128 * 2 ** 20;
+/** Names on the server have 64 characters; the rest is "-p" or "-t", a number and a random part. */
 const NAME_MAX_CHARS = 40;
 
 /** One that was started ahead. */
 interface Warm {
   readonly starting: Promise<Child>;
+  /** Whether no module runs in it yet. */
+  readonly isBare: boolean;
   isReady: boolean;
+}
+
+/** What one shall be like. */
+interface Shape {
+  readonly kind: VesselKind;
+  /** The most memory it may take; absent: what Node allows a heap. */
+  readonly memoryBytes?: number;
+  /** What it imports ahead. */
+  readonly modules: readonly string[];
 }
 
 /** What all processes of a node share. */
@@ -73,6 +96,8 @@ export class ProcessPool {
   /** Modules whose types were wanted before: what later processes import ahead. */
   readonly #modules = new Set<string>();
   #common: Promise<Common> | undefined = undefined;
+  readonly #stopListening: () => void;
+  #bound: Promise<MemoryBound> | undefined = undefined;
   #wanted: number;
   #made = 0;
   /** Asked for and not yet among the children. */
@@ -82,6 +107,9 @@ export class ProcessPool {
   constructor(options: ProcessPoolOptions) {
     this.#options = options;
     this.#wanted = options.warm ?? 0;
+    this.#stopListening = options.membership.on((event) => {
+      if (event.kind === "left" && event.reason === "dead") this.#declaredDead(event.record.node);
+    });
   }
 
   /** Starts those that shall wait ready. */
@@ -90,21 +118,23 @@ export class ProcessPool {
   }
 
   /**
-   * Makes an actor in a process of its own.
-   * Throws ActorModuleInvalid, ProcessFailed, ProcessLimit, Closed, and whatever a spawn throws.
+   * Makes an actor in a process or a thread of its own, as its settings say, with what it was granted: the variables are set before its module
+   * runs, and `memoryBytes` is the most that it may take.
+   * Throws ActorModuleInvalid, InvalidOption, ProcessFailed, ProcessLimit, ProcessOutOfMemory, Closed, and whatever a spawn throws.
    */
-  async spawn(request: SpawnRequest): Promise<Address> {
-    const { types, spawnAt, warm = 1 } = this.#options;
+  async spawn(request: SpawnRequest, granted?: Granted): Promise<Address> {
     this.#checkOpen();
-    const module = types.moduleOf(request);
-    this.#wanted = warm;
-    const child = await this.#take();
+    const module = this.#options.types.moduleOf(request);
+    const environment = granted?.environment ?? {};
+    const isPlain = Object.keys(environment).length === 0;
+    const child = await this.#take(this.#shapeOf(request, granted));
     try {
-      if (module !== undefined) {
-        await child.load(module, request.type);
-        this.#modules.add(module);
+      if (module !== undefined || !isPlain) {
+        await child.prepare({ type: request.type, environment, ...(module !== undefined && { module }) });
+        // What waits for an actor with an environment must not have run its module.
+        if (module !== undefined && isPlain) this.#modules.add(module);
       }
-      const spawned = spawnAt(child.name, { ...request, process: child.name });
+      const spawned = this.#options.spawnAt(child.name, { ...request, process: child.name });
       const address = await child.whileAlive("its actor had started", spawned);
       // The name may be held by somebody elsewhere, which is what was asked for.
       if (address.node === child.name) child.tend(address);
@@ -116,17 +146,69 @@ export class ProcessPool {
     }
   }
 
-  /** A process that has joined the fleet and has no actor yet; another is started in its place. */
-  #take(): Promise<Child> {
-    const [warm] = this.#waiting;
+  /** Ends one now, by its node id; resolves when it is no more. False when it is none of this node's. */
+  async kill(name: string): Promise<boolean> {
+    const child = this.#named(name);
+    child?.kill();
+    await (child && this.#children.get(child));
+    return child !== undefined;
+  }
+
+  /** Whether all memory of a process can be bounded on this machine, or only its heap, and why. Found out once. */
+  memoryBound(): Promise<MemoryBound> {
+    this.#bound ??= memoryBound(this.#options.clock).then((bound) => {
+      if (bound.kind === "absent") {
+        const message = `memory of single actors' processes is bounded for their heaps only: ${bound.why}`;
+        this.#say("warn", message, {});
+      }
+      return bound;
+    });
+    return this.#bound;
+  }
+
+  #named(name: string): Child | undefined {
+    return [...this.#children.keys()].find((child) => child.name === name);
+  }
+
+  /** PP6. */
+  #declaredDead(name: string): void {
+    const child = this.#named(name);
+    if (child === undefined) return;
+    this.#say("warn", `${name} has not renewed its lease and is ended`, { pid: child.pid });
+    child.kill();
+  }
+
+  /** PP5. Throws InvalidOption for less memory than a process needs by itself. */
+  #shapeOf({ settings }: SpawnRequest, granted: Granted | undefined): Shape {
+    const kind = settings.isolation === "thread" ? "thread" : "process";
+    const isPlain = Object.keys(granted?.environment ?? {}).length === 0;
+    const modules = isPlain ? [...this.#modules] : [];
+    const memoryBytes = granted?.resources.memoryBytes;
+    if (memoryBytes === undefined) return { kind, modules };
+    if (memoryBytes >= MEMORY_MIN_BYTES) return { kind, modules, memoryBytes };
+    return refuse("resources.memoryBytes", `at least ${MEMORY_MIN_BYTES} for a ${kind} of its own`, memoryBytes);
+  }
+
+  /** One that has joined the fleet and has no actor yet; where it was a warm one another is started in its place (PP5). */
+  async #take(shape: Shape): Promise<Child> {
+    if (shape.kind === "thread") return this.#start(shape);
+    this.#wanted = this.#options.warm ?? 1;
+    const warm = shape.memoryBytes === undefined ? this.#warmOne(shape) : undefined;
     if (warm !== undefined) this.#waiting.delete(warm);
-    const child = warm?.starting ?? this.#start();
+    const child = warm?.starting ?? this.#start(shape);
     this.open();
     return child;
   }
 
+  /** One that may have been told to import more than is wanted, unless nothing is. */
+  #warmOne({ modules }: Shape): Warm | undefined {
+    return [...this.#waiting].find(({ isBare }) => isBare || modules.length > 0);
+  }
+
   #warm(): void {
-    const warm: Warm = { starting: this.#start(), isReady: false };
+    const modules = [...this.#modules];
+    const starting = this.#start({ kind: "process", modules });
+    const warm: Warm = { starting, isReady: false, isBare: modules.length === 0 };
     this.#waiting.add(warm);
     // One that ends while it waits is replaced; one that cannot even start is not, or that would be tried for ever.
     const replace = () => this.#waiting.delete(warm) && this.open();
@@ -152,37 +234,52 @@ export class ProcessPool {
     return [...this.#waiting].filter(({ isReady }) => isReady).length;
   }
 
-  async #start(): Promise<Child> {
+  async #start(shape: Shape): Promise<Child> {
     const { node } = this.#options;
     if (this.size >= PROCESSES_MAX) {
-      throw processError("ProcessLimit", `${node} has ${PROCESSES_MAX} processes, the most it may`, { data: { node } });
+      throw processError("ProcessLimit", `${node} has ${PROCESSES_MAX} processes and threads, the most it may`, {
+        data: { node },
+      });
     }
     this.#pending++;
     return this.#starts.through(async () => {
-      const child = await this.#newChild().finally(() => this.#pending--);
+      const child = await this.#newChild(shape).finally(() => this.#pending--);
       await child.joined;
       return child;
     });
   }
 
-  async #newChild(): Promise<Child> {
+  async #newChild(shape: Shape): Promise<Child> {
     this.#common ??= this.#openCommon();
     const { folder, guard } = await this.#common;
+    const { kind, memoryBytes, modules } = shape;
+    const { node, name: parentName, join: options, clock, random, log } = this.#options;
+    const name = `${parentName.slice(0, NAME_MAX_CHARS)}-${kind === "thread" ? "t" : "p"}${++this.#made}-${random.id()}`;
+    const launch = await this.#launcher(name, shape);
     this.#checkOpen();
-    const { node, name, join: options, clock, random, log } = this.#options;
     const child = new Child({
-      name: `${name.slice(0, NAME_MAX_CHARS)}-p${++this.#made}-${random.id()}`,
+      kind,
+      name,
       parent: node,
       join: options,
-      modules: [...this.#modules],
+      modules,
       folder,
+      memoryBytes,
       clock,
       log,
+      launch,
     });
-    const over = child.ended.then(({ inOrder }) => this.#ended(child, inOrder, guard));
+    const over = child.ended.then((end) => this.#ended(child, end, guard));
     this.#children.set(child, over);
     this.#tell(guard);
     return child;
+  }
+
+  async #launcher(name: string, { kind, memoryBytes }: Shape): Promise<(options: VesselOptions) => Vessel> {
+    if (kind === "thread") return (options) => new ThreadVessel(options);
+    const bound = memoryBytes === undefined ? undefined : await this.memoryBound();
+    const group = bound?.kind === "in force" ? await bound.groups.make(name, memoryBytes ?? 0) : undefined;
+    return (options) => new ProcessVessel(options, group);
   }
 
   async #openCommon(): Promise<Common> {
@@ -193,16 +290,17 @@ export class ProcessPool {
   }
 
   #tell(guard: Guard): void {
-    guard.guards([...this.#children.keys()].map(({ pid }) => pid).filter((pid) => pid !== 0));
+    guard.guards([...this.#children.keys()].flatMap(({ pid }) => pid ?? []));
   }
 
-  async #ended(child: Child, inOrder: boolean, guard: Guard): Promise<void> {
+  async #ended(child: Child, { inOrder, error }: ChildEnd, guard: Guard): Promise<void> {
     this.#children.delete(child);
     this.#tell(guard);
     if (inOrder) return;
-    this.#say("warn", `the process ${child.name} ${child.why}`, { pid: child.pid });
-    await this.#options.membership.bury(child.name).catch((error: unknown) => {
-      this.#say("warn", `that ${child.name} has ended is left to its lease to tell`, { error: String(error) });
+    const { code, message } = error;
+    this.#say("warn", message, { code, pid: child.pid });
+    await this.#options.membership.bury(child.name, { code, message }).catch((failure: unknown) => {
+      this.#say("warn", `that ${child.name} has ended is left to its lease to tell`, { error: String(failure) });
     });
   }
 
@@ -231,6 +329,7 @@ export class ProcessPool {
     const endings = [...this.#children.values()];
     for (const child of this.#children.keys()) void child.end();
     await Promise.all(endings);
+    this.#stopListening();
     await (await this.#common?.catch(() => undefined))?.guard.close();
   }
 }

@@ -17,10 +17,10 @@ test("a system that is alone has no processes, and says what to do", async () =>
 
 test("options of the wrong kind are named", async () => {
   await using system = await connect();
-  const isolation = "thread" as "process";
+  const isolation = "container" as "process";
   expect(await caught(system.spawn(Probe, { isolation }))).toMatchObject({
     code: "InvalidOption",
-    message: 'option isolation: expected "shared" or "process", got "thread"',
+    message: 'option isolation: expected "shared", "thread" or "process", got "container"',
   });
   expect((await caught(connect({ warmProcesses: 1 }))).message).toContain(
     "option servers: expected an address beside warmProcesses",
