@@ -65,6 +65,10 @@ const NODE_ERRORS = {
     retryable: false,
     remedy: "Start it with sleepMode: true, on a device that can; or stop it instead.",
   },
+  EngineNeedsGpus: {
+    retryable: false,
+    remedy: "Give the model server fewer GPUs (gpus=N, tp=N), or start fewer of them on this machine.",
+  },
   EngineInUse: { retryable: true, remedy: "Wait until its requests are done." },
   SimOptionInvalid: { retryable: false, remedy: "Correct the option of the simulator that the message names." },
   SimPortTaken: { retryable: false, remedy: "Give the simulator another port, or 0 for any free one." },
@@ -79,6 +83,7 @@ const NODE_ERRORS = {
   AmountsInvalid: {
     retryable: false,
     remedy: "Write amounts as name=number with commas between them: cpus=8,memory=64GiB,licence=3.",
+  },
   HostNeedsCredentials: {
     retryable: false,
     remedy: "Give credentials together with host (makeCredentials), or leave host out: then it listens on 127.0.0.1.",

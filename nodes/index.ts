@@ -1,13 +1,6 @@
 // The door of nodes/: servers and daemons on a machine.
 
-export { KV_TOPIC } from "./engine/arguments.ts";
-export { Engine, type KvEventsAddress } from "./engine/engine.ts";
-export { Engines } from "./engine/engines.ts";
-export type { EngineLoad } from "./engine/load.ts";
-export type { AdoptedOptions, EngineOptions, EngineRestart, EngineWatch, VllmOptions } from "./engine/options.ts";
-export type { ServerKind } from "./engine/probe.ts";
-export type { EngineStatus, Return } from "./engine/state.ts";
-export { type NodeMetrics, type NodeMetricsSource, nodeMetrics, type ObservedEngine } from "./metrics.ts";
+export { byteSize, parseByteSize } from "./byte-size.ts";
 export {
   type FleetCredentials,
   type KeptCredentials,
@@ -17,8 +10,27 @@ export {
 export type { Check, CheckStatus, Verdict } from "./doctor/check.ts";
 export { type DoctorOptions, doctorPlans, examine } from "./doctor/doctor.ts";
 export { gpuToolsVerdict } from "./doctor/programs.ts";
+export { KV_TOPIC } from "./engine/arguments.ts";
+export { Engine, type KvEventsAddress } from "./engine/engine.ts";
+export { Engines } from "./engine/engines.ts";
+export type { EngineLoad } from "./engine/load.ts";
+export type { AdoptedOptions, EngineOptions, EngineRestart, EngineWatch, VllmOptions } from "./engine/options.ts";
+export type { ServerKind } from "./engine/probe.ts";
+export type { EngineStatus, Return } from "./engine/state.ts";
+export { type DiscoveryOptions, discoverGpus, type FoundGpus, type GpuDiscovery } from "./gpu/discovery.ts";
+export { type Gpu, type GpuFault, type GpuHealth, type GpuProcess, type GpuVendor, usedByOthers } from "./gpu/gpu.ts";
+export { type KernelLog, openKernelLog } from "./gpu/kernel-log.ts";
+export { type DeviceMasks, type GpuOverride, parseGpuOverride } from "./gpu/override.ts";
+export { type RunTool, TOOL_LIMIT_MS, type ToolOutput, toolRunner } from "./gpu/tool-run.ts";
+export { GpuWatch, type GpuWatchOptions } from "./gpu/watch.ts";
+export { type NodeMetrics, type NodeMetricsSource, nodeMetrics, type ObservedEngine } from "./metrics.ts";
 export { findNatsServer, NATS_SERVER_MIN } from "./nats-program.ts";
 export { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats-server.ts";
+export { deviceMasks } from "./options.ts";
+export { parseAmounts } from "./resources/amounts.ts";
+export { type LeaseReport, Ledger, type LedgerGrant, type LedgerOptions } from "./resources/ledger.ts";
+export { cgroupLimits, discoverAmounts, grantable, type MachineLimits } from "./resources/machine.ts";
+export { visibleDevices } from "./resources/visibility.ts";
 export { nameText, promptNames } from "./telemetry/block-hash.ts";
 export { compactReport } from "./telemetry/compact-report.ts";
 export {
@@ -58,17 +70,3 @@ export {
   type VllmSimOptions,
   type VllmSimState,
 } from "./vllm-sim/index.ts";
-export { byteSize, parseByteSize } from "./byte-size.ts";
-export { type DiscoveryOptions, discoverGpus, type FoundGpus, type GpuDiscovery } from "./gpu/discovery.ts";
-export { type Gpu, type GpuFault, type GpuHealth, type GpuProcess, type GpuVendor, usedByOthers } from "./gpu/gpu.ts";
-export { type KernelLog, openKernelLog } from "./gpu/kernel-log.ts";
-export { type DeviceMasks, type GpuOverride, parseGpuOverride } from "./gpu/override.ts";
-export { type RunTool, TOOL_LIMIT_MS, type ToolOutput, toolRunner } from "./gpu/tool-run.ts";
-export { GpuWatch, type GpuWatchOptions } from "./gpu/watch.ts";
-export { findNatsServer, NATS_SERVER_MIN } from "./nats-program.ts";
-export { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats-server.ts";
-export { deviceMasks } from "./options.ts";
-export { parseAmounts } from "./resources/amounts.ts";
-export { type LeaseReport, Ledger, type LedgerGrant, type LedgerOptions } from "./resources/ledger.ts";
-export { cgroupLimits, discoverAmounts, grantable, type MachineLimits } from "./resources/machine.ts";
-export { visibleDevices } from "./resources/visibility.ts";

@@ -19,11 +19,11 @@ import { Directory } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host, type SpawnRequest } from "./host.ts";
+import { ProcessPool } from "./isolation/process-pool.ts";
 import { LogForwarder, type LogLine } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { checkType } from "./options.ts";
 import { Peers } from "./peers.ts";
-import { ProcessPool } from "./processes/process-pool.ts";
 import { Recovery } from "./recovery.ts";
 import { Routes } from "./routes.ts";
 import { Spawner } from "./spawner.ts";
@@ -88,7 +88,16 @@ export class Assembly {
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
     const { host, peers } = this;
-    this.control = new ActorControl({ node, host, peers, routes: this.#routes, questions: this.#questions });
+    this.control = new ActorControl({
+      node,
+      clock,
+      host,
+      peers,
+      routes: this.#routes,
+      questions: this.#questions,
+      parentOf: (peer) => membership?.nodes().find((record) => record.node === peer)?.parent,
+      endProcess: this.#endProcess,
+    });
     this.dispatch = {
       call: (address, method, args, options, attempt) => call(environment, address, method, args, options, attempt),
       cast: (address, method, args, options) => cast(environment, address, method, args, options),
@@ -107,7 +116,7 @@ export class Assembly {
     membership?.on((event) => {
       this.whereabouts.changed();
       if (event.kind === "left") {
-        this.peers.gone(event.record.node);
+        this.peers.gone(event.record.node, event.why);
         this.#forwarder.forget(event.record.node);
         this.#spawner.nodeLeft();
       }
@@ -115,6 +124,8 @@ export class Assembly {
       if (event.kind === "rejoined") this.peers.rejoined();
     });
   }
+
+  readonly #endProcess = async (node: string): Promise<boolean> => (await this.processes?.kill(node)) ?? false;
 
   readonly #revive = (address: Address): AnyHandle => this.handleOf(address);
 
@@ -157,6 +168,7 @@ export class Assembly {
       spawn: ({ granted, ...request }) =>
         this.#spawner.make(membership?.record.parent !== undefined && granted ? { ...request, granted } : request),
       load: (request) => this.#load(request),
+      endProcess: this.#endProcess,
       isDeparted: (peer) => membership?.presence(peer).kind === "departed",
       moved: (key, from, actor) => this.#routes.left(key, from, actor),
     });

@@ -5,6 +5,7 @@ import { type Clock, systemClock } from "./clock.ts";
 import { ownVersions } from "./code/code-format.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
 import { checkConnectOptions } from "./connect-options.ts";
+import type { ProcessSettings } from "./isolation/process-pool.ts";
 import { LEASE_PROFILES } from "./lease.ts";
 import { type LogLevel, type LogSink, silentLog, unfailing } from "./log.ts";
 import { Membership } from "./membership.ts";
@@ -13,7 +14,6 @@ import type { NodeRecord } from "./node-record.ts";
 import { milliseconds, nodeName, plainName, refuse, wholeNumber } from "./options.ts";
 import type { Placer, PlacerModule, PlacerView } from "./placer.ts";
 import type { Ports } from "./ports.ts";
-import type { ProcessSettings } from "./processes/process-pool.ts";
 import { type Random, systemRandom } from "./random.ts";
 import type { Admission, Amounts } from "./resources.ts";
 import { ActorSystem } from "./system.ts";
@@ -91,7 +91,7 @@ export function connect(options: ConnectOptions = {}): Promise<ActorSystem> {
   return open(options);
 }
 
-/** The same for a process that holds one actor of the node `parent`; called by processes/actor-process.ts. */
+/** The same for a process that holds one actor of the node `parent`; called by isolation/actor-program.ts. */
 export function connectProcess(options: ConnectOptions, parent: string): Promise<ActorSystem> {
   return open(options, parent);
 }

@@ -5,6 +5,7 @@ export {
   type ActorHooks,
   type ActorType,
   defineActor,
+  type Isolation,
   type SpawnOptions,
   type TypeOptions,
 } from "./actor.ts";
@@ -23,6 +24,7 @@ export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaEr
 export type { EventLog } from "./event-log.ts";
 export type { GroupOptions, PlacementGroup } from "./groups.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
+export { OutputLines } from "./isolation/output.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
 export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
 export { makeUserKey, type UserKey, userKeyOf } from "./nats/keys.ts";
@@ -59,7 +61,6 @@ export type { PoolHandle } from "./pool/pool-handle.ts";
 export type { MapOptions, PoolCallOptions, PoolOptions } from "./pool/pool-options.ts";
 export type { PoolStrategy } from "./pool/strategy.ts";
 export type { Ports } from "./ports.ts";
-export { OutputLines } from "./processes/output.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
 export type { ActorReminders, Reminder, ReminderTime } from "./reminders.ts";
 export type { Admission, Amounts, BundleKey, Demand, Grant, Granted, Refusal } from "./resources.ts";

@@ -9,6 +9,8 @@ import type { CodeShipper } from "./code/code-shipper.ts";
 import { copyArgs } from "./copy.ts";
 import { demandOf } from "./grants.ts";
 import type { Host, SpawnRequest } from "./host.ts";
+import { processError } from "./isolation/errors.ts";
+import type { ProcessPool } from "./isolation/process-pool.ts";
 import type { Membership } from "./membership.ts";
 import type { NodeRecord } from "./node-record.ts";
 import { spawnSettings } from "./options.ts";
@@ -16,8 +18,6 @@ import type { Peers } from "./peers.ts";
 import { checkAmounts, checkPlacement } from "./placement-options.ts";
 import type { Decision } from "./placer.ts";
 import { placementOf } from "./placing.ts";
-import { processError } from "./processes/errors.ts";
-import type { ProcessPool } from "./processes/process-pool.ts";
 import { isThenable } from "./thenable.ts";
 import type { Types } from "./types.ts";
 import type { Whereabouts } from "./whereabouts.ts";
@@ -90,7 +90,7 @@ export class Spawner {
 
   /** Whether an actor asked for here gets a process of its own; one that was made for it is this one. */
   #isApart({ settings, process }: SpawnRequest): boolean {
-    return settings.isolation === "process" && process !== this.#options.node;
+    return settings.isolation !== "shared" && process !== this.#options.node;
   }
 
   /** Whether making it here takes more than its host: a process, or what it demands. */
@@ -125,8 +125,8 @@ export class Spawner {
     const parent = membership?.record.parent;
     if (parent !== undefined) return this.spawnAt(parent, request);
     const own = processes();
-    if (own !== undefined) return own.spawn(request);
-    const message = `${request.type} shall live in a process of its own, which is a member of a fleet, and this system is alone`;
+    if (own !== undefined) return own.spawn(request, request.granted);
+    const message = `${request.type} shall live in a ${request.settings.isolation} of its own, which is a member of a fleet, and this system is alone`;
     throw processError("ProcessNeedsFleet", message, { data: { type: request.type } });
   }
 

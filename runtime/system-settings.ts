@@ -1,11 +1,11 @@
 // What a system is made from: `connect`'s options, resolved. It holds no system.
 
 import type { Clock } from "./clock.ts";
+import type { ProcessSettings } from "./isolation/process-pool.ts";
 import type { LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import type { NodeRecord } from "./node-record.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
-import type { ProcessSettings } from "./processes/process-pool.ts";
 import type { Random } from "./random.ts";
 import type { Admission } from "./resources.ts";
 

@@ -9,7 +9,14 @@
 // DM2  A GPU with a fault that does not pass by itself drains the node: nothing new comes, what can move is handed over.
 // DM3  What its model servers use of the GPUs is granted to them like to anybody else, before they start.
 
-import { type ActorSystem, type Amounts, type Clock, type LogLevel, type NodeReport, sleep } from "../../runtime/index.ts";
+import {
+  type ActorSystem,
+  type Amounts,
+  type Clock,
+  type LogLevel,
+  type NodeReport,
+  sleep,
+} from "../../runtime/index.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Engines } from "../engine/engines.ts";
 import type { EngineOptions } from "../engine/options.ts";
@@ -71,7 +78,13 @@ export class Daemon {
     this.#options = options;
     this.machine = machine;
     const vendor = machine.discovery.kind === "found" ? { vendor: machine.discovery.vendor } : {};
-    this.ledger = new Ledger({ clock, totals: machine.amounts, gpus: machine.gpus, grantTtlMs: GRANT_TTL_MS, ...vendor });
+    this.ledger = new Ledger({
+      clock,
+      totals: machine.amounts,
+      gpus: machine.gpus,
+      grantTtlMs: GRANT_TTL_MS,
+      ...vendor,
+    });
     this.engines = new Engines(clock);
     for (const engine of engines) this.#addEngine(engine);
     this.admission = new DaemonAdmission(this.ledger, this.engines);
@@ -117,7 +130,11 @@ export class Daemon {
   /** What others use of the devices: processes that are not ours. */
   #read(gpus: readonly Gpu[]): void {
     const own = new Set(this.engines.all.map(({ pid }) => pid).filter((pid) => pid !== 0));
-    for (const gpu of gpus) this.ledger.setUsed(gpu.id, usedByOthers(gpu, (pid) => own.has(pid)));
+    for (const gpu of gpus)
+      this.ledger.setUsed(
+        gpu.id,
+        usedByOthers(gpu, (pid) => own.has(pid)),
+      );
     this.#offer();
   }
 
@@ -131,7 +148,9 @@ export class Daemon {
     if (messages.length === 0) return log("info", `${gpu.id} has no fault any more`, {});
     log("error", `a GPU is faulty: ${messages.join("; ")}`, { gpu: gpu.id });
     if (gpu.faults.every(({ kind }) => PASSING.has(kind))) return;
-    this.#system?.drain().catch((error: unknown) => log("error", "the node could not be drained", { error: String(error) }));
+    this.#system
+      ?.drain()
+      .catch((error: unknown) => log("error", "the node could not be drained", { error: String(error) }));
   }
 
   /** How the node stands now, in full. */
@@ -196,7 +215,8 @@ export class Daemon {
     const { clock } = this.#options;
     const untilMs = clock.monotonic() + graceMs;
     const isBusy = () => this.engines.reports().some(({ running, waiting }) => running + waiting > 0);
-    while (isBusy() && clock.monotonic() < untilMs && !signal?.aborted) await sleep(clock, QUIET_POLL_MS, signal).catch(() => {});
+    while (isBusy() && clock.monotonic() < untilMs && !signal?.aborted)
+      await sleep(clock, QUIET_POLL_MS, signal).catch(() => {});
   }
 
   /** Ends all it has started, in reverse order (DM1). Requests in hand have `graceMs`. May be called twice. */

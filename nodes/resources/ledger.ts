@@ -9,7 +9,7 @@
 // LG3  A lease lapses at its time: from then on it cannot be renewed, also when the timer is late.
 // LG4  Listeners hear of every change when it is done.
 
-import type { Admission, Amounts, Clock, Demand, GpuReport, Grant, Refusal } from "../../runtime/index.ts";
+import type { Amounts, Clock, Demand, GpuReport, Grant, Refusal } from "../../runtime/index.ts";
 import { amountOf, invalid, refused, UNITS_IN_ONE, unitsOf } from "./amounts.ts";
 import { freeBytes, freeShare } from "./devices.ts";
 import { Lapse } from "./lapse.ts";
@@ -55,7 +55,7 @@ interface Lease {
   readonly reserved?: Pool;
 }
 
-export class Ledger implements Admission {
+export class Ledger {
   readonly #options: LedgerOptions;
   readonly #pool: Pool;
   readonly #leases = new Map<string, Lease>();
@@ -71,7 +71,7 @@ export class Ledger implements Admission {
     this.#options = options;
     const whole = gpus.map(({ id, memoryBytes }) => ({ id, share: UNITS_IN_ONE, bytes: memoryBytes }));
     this.#pool = new Pool("this node", inAll(totals, whole), whole);
-    this.#lapse = new Lapse(options.clock, (id) => this.#release(id));
+    this.#lapse = new Lapse(options.clock, (id) => this.release(id));
   }
 
   admit(demand: Demand, holder: string, signal: AbortSignal): LedgerGrant | Refusal {
@@ -80,7 +80,7 @@ export class Ledger implements Admission {
   }
 
   /** Grants the demand's resources to `holder`, in words; for `ttlMs` unless it is renewed, without it until it is released. */
-  claim({ resources, bundle }: Demand, holder: string, ttlMs?: number): LedgerGrant | Refusal {
+  claim({ resources = {}, bundle }: Demand, holder: string, ttlMs?: number): LedgerGrant | Refusal {
     const demand = counted(resources);
     if ("kind" in demand) return demand;
     const pool = bundle === undefined ? this.#pool : this.#reservations.get(bundleKey(bundle))?.reserved;
@@ -116,7 +116,7 @@ export class Ledger implements Admission {
       JSON.stringify(Object.entries(amounts).sort()) === JSON.stringify(Object.entries(known.resources).sort());
     if (!isSame) return refused(`${inWords(known.bundle)} is reserved already, with other amounts`, false);
     if (ttlMs !== undefined) this.#lapse.set(known.id, ttlMs);
-    return this.#grantOf(known);
+    return this.#grantOf(known, ttlMs);
   }
 
   #granted(lease: Omit<Lease, "id">, ttlMs: number | undefined): LedgerGrant {
@@ -126,27 +126,29 @@ export class Ledger implements Admission {
     if (made.reserved !== undefined && made.bundle !== undefined) this.#reservations.set(bundleKey(made.bundle), made);
     if (ttlMs !== undefined) this.#lapse.set(id, ttlMs);
     this.#changed();
-    return this.#grantOf(made);
+    return this.#grantOf(made, ttlMs);
   }
 
-  #grantOf({ id, holding }: Lease): LedgerGrant {
+  #grantOf({ id, holding }: Lease, ttlMs: number | undefined): LedgerGrant {
     const devices = holding.devices.map((device) => device.id);
     const environment = visibleDevices(this.#options.vendor ?? "nvidia", devices);
     return {
       ...{ kind: "granted", id, resources: amountsOf(holding), devices, environment },
-      release: () => this.#release(id),
+      renew: () => void (ttlMs !== undefined && this.renew(id, ttlMs)),
+      release: () => this.release(id),
     };
   }
 
   /** Keeps a lease for `ttlMs` from now. False when there is none of that id any more: it was released, or has lapsed. */
   renew(id: string, ttlMs: number): boolean {
-    if (this.#lapse.leftMs(id) === 0) this.#release(id);
+    if (this.#lapse.leftMs(id) === 0) this.release(id);
     if (!this.#leases.has(id)) return false;
     this.#lapse.set(id, ttlMs);
     return true;
   }
 
-  #release(id: string): void {
+  /** Gives a lease back; nothing to do for one that is over. */
+  release(id: string): void {
     const lease = this.#leases.get(id);
     if (lease === undefined) return;
     this.#leases.delete(id);

@@ -1,6 +1,8 @@
 // The ledger keeps the Admission contract; leases lapse, reservations hold, devices are chosen as they should be.
 
 import { describe, expect, test } from "vitest";
+import { DaemonAdmission } from "../../../nodes/daemon/admission.ts";
+import { Engines } from "../../../nodes/engine/engines.ts";
 import { Ledger, type LedgerGrant, type LedgerOptions } from "../../../nodes/resources/ledger.ts";
 import { visibleDevices } from "../../../nodes/resources/visibility.ts";
 import type { Amounts, Demand, Refusal } from "../../../runtime/index.ts";
@@ -31,9 +33,9 @@ const reason = (ledger: Ledger, resources: Amounts, bundle?: Demand["bundle"]): 
   return answer.kind === "refused" ? `${answer.passes ? "later" : "never"}: ${answer.reason}` : "granted";
 };
 
-admissionContract("Ledger", async () => {
+admissionContract("a daemon's", async () => {
   const ledger = new Ledger({ clock: new FakeClock(), totals: ADMISSION_TOTALS, gpus: ADMISSION_GPUS });
-  return { admission: ledger, close: async () => {} };
+  return { admission: new DaemonAdmission(ledger, new Engines()), close: async () => {} };
 });
 
 describe("amounts", () => {

@@ -5,10 +5,10 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { type ActorSystem, type ConnectOptions, connect, type LogLine } from "../../runtime/index.ts";
 import { listEntries } from "../../runtime/store.ts";
-import { Probe } from "../fixtures/processes/probe.ts";
+import { Probe } from "../fixtures/isolation/probe.ts";
 import { waitUntil } from "./wait-until.ts";
 
-const HOST = fileURLToPath(new URL("../fixtures/processes/host-program.ts", import.meta.url));
+const HOST = fileURLToPath(new URL("../fixtures/isolation/host-program.ts", import.meta.url));
 
 /** Whether there is a process of that id. */
 export function isThere(pid: number): boolean {

@@ -1,12 +1,14 @@
-// The process of one actor, seen from inside: it joins the fleet as a member of its own, imports the module of its actor's type when told to,
-// and ends when its actor or its node has ended. How the actor is made and called is the fleet's usual business.
+// The program of one actor's process or thread, seen from inside: it joins the fleet as a member of its own, imports the module of its actor's
+// type when told to, and ends when its actor or its node has ended. How the actor is made and called is the fleet's usual business.
 //
-// AP1  It ends by itself when the pipe to its node does, however the node ended; within ORPHAN_MAX_MS, whatever its actor awaits meanwhile.
-//      A thread that is never let go of is the guard's business (guard.ts).
+// AP1  A process ends by itself when the pipe to its node does, however the node ended; within ORPHAN_MAX_MS, whatever its actor awaits
+//      meanwhile. One that never lets go of its thread is the guard's business (guard.ts). A thread goes with its node's process.
 // AP2  It says `left` after its last words to the fleet, so that the node knows whether the others have to be told.
+// AP3  An actor's environment is set before its module, and whatever that imports, runs.
 
 import { flushCompileCache } from "node:module";
 import { fileURLToPath } from "node:url";
+import { isMainThread } from "node:worker_threads";
 import { ADDRESS } from "../address.ts";
 import { systemClock } from "../clock.ts";
 import { exportLine, loadActorModule } from "../code/actor-module.ts";
@@ -16,40 +18,20 @@ import { failureOf } from "../failure.ts";
 import type { AnyHandle } from "../handle.ts";
 import { LogForwarder, type LogLine } from "../log.ts";
 import type { ActorSystem } from "../system.ts";
-import type { NodeWord, ProcessWord } from "./words.ts";
+import { type NodePipe, openNodePipe } from "./node-pipe.ts";
+import { setEnvironment } from "./options.ts";
+import { type OutputStream, printedLine } from "./output.ts";
+import { takeThreadOutput } from "./thread-output.ts";
+import type { NodeWord, Preparation } from "./words.ts";
 
 /** Once its node is gone. Less than the guard's grace. */
 const ORPHAN_MAX_MS = 3_000;
 /** Once its actor has ended, perhaps because it is being handed over: a process for it may have to be started elsewhere. */
 const ENDING_MAX_MS = 11_000;
 
-/** The pipe to the node, from this end. */
-class NodePipe {
-  #hear: (word: NodeWord) => void = () => {};
-
-  constructor() {
-    process.on("message", (word) => this.#hear(word as NodeWord));
-    process.once("disconnect", () => this.#hear({ kind: "end", withinMs: ORPHAN_MAX_MS }));
-  }
-
-  listen(hear: (word: NodeWord) => void): void {
-    this.#hear = hear;
-    // It may have ended while this program was loaded, when nobody heard it.
-    if (!process.connected) hear({ kind: "end", withinMs: ORPHAN_MAX_MS });
-  }
-
-  /** Resolves when it is on its way; also when nobody is there any more. */
-  tell(word: ProcessWord): Promise<void> {
-    return new Promise((resolve) => {
-      if (process.connected) process.send?.(word, undefined, {}, () => resolve());
-      else resolve();
-    });
-  }
-}
-
 type Join = NodeWord & { readonly kind: "join" };
 
-class ActorProcess {
+class ActorProgram {
   readonly #node: NodePipe;
   readonly #join: Join;
   readonly #forwarder: LogForwarder;
@@ -67,7 +49,13 @@ class ActorProcess {
       return true;
     };
     this.#forwarder = new LogForwarder({ node: join.name, clock: systemClock, send });
-    node.listen((word) => this.#take(word));
+    node.listen(
+      (word) => this.#take(word),
+      () => void this.#end(ORPHAN_MAX_MS),
+    );
+    if (!isMainThread) takeThreadOutput((stream, line) => this.#print(stream, line));
+    // What it said last is still to be told when its actor ends the process.
+    process.once("exit", () => this.#forwarder.close());
     this.opened = this.#open();
   }
 
@@ -88,8 +76,8 @@ class ActorProcess {
     switch (word.kind) {
       case "join":
         return;
-      case "load":
-        return void this.#load(word.module, word.type);
+      case "prepare":
+        return void this.#prepare(word);
       case "tend":
         // A watch needs no more of a handle than its address.
         this.#system?.watch({ [ADDRESS]: word.address } as AnyHandle, () => void this.#end(ENDING_MAX_MS));
@@ -102,19 +90,29 @@ class ActorProcess {
     }
   }
 
-  async #load(module: string, type: string): Promise<void> {
+  async #prepare({ environment, module, type }: Preparation): Promise<void> {
     try {
-      const path = fileURLToPath(module);
-      const found = (await loadActorModule(path)).find((known) => known.type === type);
-      if (found === undefined) {
-        const message = `${path} exports no actor type "${type}", so it cannot be made in another process; write: ${exportLine(type)}`;
-        throw codeError("ActorModuleInvalid", message, { data: { path } });
-      }
-      this.#system?.register(found);
-      await this.#node.tell({ kind: "loaded" });
+      setEnvironment(environment);
+      if (module !== undefined) await this.#load(module, type);
+      await this.#node.tell({ kind: "prepared" });
     } catch (error) {
-      await this.#node.tell({ kind: "failed", of: "loaded", error: failureOf(error, `loading ${type}`) });
+      await this.#node.tell({ kind: "failed", of: "prepared", error: failureOf(error, `loading ${type}`) });
     }
+  }
+
+  async #load(module: string, type: string): Promise<void> {
+    const path = fileURLToPath(module);
+    const found = (await loadActorModule(path)).find((known) => known.type === type);
+    if (found === undefined) {
+      const message = `${path} exports no actor type "${type}", so it cannot be made in another process; write: ${exportLine(type)}`;
+      throw codeError("ActorModuleInvalid", message, { data: { path } });
+    }
+    this.#system?.register(found);
+  }
+
+  #print(stream: OutputStream, message: string): void {
+    const { name, parent } = this.#join;
+    this.#forwarder.add(parent, printedLine(name, systemClock.now(), stream, message));
   }
 
   async #drain(): Promise<void> {
@@ -137,9 +135,12 @@ class ActorProcess {
   }
 }
 
-const node = new NodePipe();
-node.listen((word) => {
-  if (word.kind !== "join") return;
-  // What has been compiled by now is what the next process needs.
-  void new ActorProcess(node, word).opened.then(() => flushCompileCache());
-});
+const node = openNodePipe();
+node.listen(
+  (word) => {
+    if (word.kind !== "join") return;
+    // What has been compiled by now is what the next process needs.
+    void new ActorProgram(node, word).opened.then(() => flushCompileCache());
+  },
+  () => process.exit(1),
+);

@@ -4,7 +4,7 @@ import { realpathSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { expect, test } from "vitest";
 import { connect, defineActor } from "../../../runtime/index.ts";
-import { Probe } from "../../fixtures/processes/probe.ts";
+import { Probe } from "../../fixtures/isolation/probe.ts";
 import { caught } from "../../support/caught.ts";
 
 test("a system that is alone has no processes, and says what to do", async () => {
@@ -17,10 +17,10 @@ test("a system that is alone has no processes, and says what to do", async () =>
 
 test("options of the wrong kind are named", async () => {
   await using system = await connect();
-  const isolation = "thread" as "process";
+  const isolation = "container" as "process";
   expect(await caught(system.spawn(Probe, { isolation }))).toMatchObject({
     code: "InvalidOption",
-    message: 'option isolation: expected "shared" or "process", got "thread"',
+    message: 'option isolation: expected "shared", "thread" or "process", got "container"',
   });
   expect((await caught(connect({ warmProcesses: 1 }))).message).toContain(
     "option servers: expected an address beside warmProcesses",

@@ -7,10 +7,10 @@ import { afterAll, describe, expect, test } from "vitest";
 import { type ConnectOptions, connect, defineActor, type Handle } from "../../../runtime/index.ts";
 import { LEASE_PROFILES } from "../../../runtime/lease.ts";
 import { Counter as Shipped } from "../../fixtures/code/counter.ts";
-import { Probe } from "../../fixtures/processes/probe.ts";
+import { Probe } from "../../fixtures/isolation/probe.ts";
 import { caught } from "../../support/caught.ts";
+import { gone, isThere, openProcessFleet, processesOf, startHost } from "../../support/isolation-fleet.ts";
 import { natsForTests } from "../../support/nats-server.ts";
-import { gone, isThere, openProcessFleet, processesOf, startHost } from "../../support/process-fleet.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { writtenModules } from "../../support/written-modules.ts";
 
