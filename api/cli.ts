@@ -22,8 +22,10 @@ import { progressLine } from "./progress.ts";
 import { addServerCommand } from "./server.ts";
 import { runTask, type TaskPlan } from "./task.ts";
 import { type FinishedTask, taskText } from "./task-text.ts";
+import { addUpCommand } from "./up.ts";
 import { taskView } from "./views.ts";
 import { addVllmSimCommand } from "./vllm-sim.ts";
+import { addWhyCommand } from "./why.ts";
 
 /** Where a command prints, and what may stop it. */
 export interface Terminal {
@@ -94,9 +96,11 @@ function makeProgram(terminal: Terminal, done: (status: number) => void): Comman
     .option("--json", "print one JSON object and nothing else")
     .allowExcessArguments(false)
     .action(async ({ json }: { json?: boolean }) => done(await demoCommand(json ?? false, terminal)));
+  addUpCommand(program, terminal, done);
   addServerCommand(program, terminal, done);
   addNodeCommand(program, terminal, done);
   addNodesCommand(program, terminal, done);
+  addWhyCommand(program, terminal, done);
   addDoctorCommand(program, terminal, done);
   addDeadLetterCommands(program, terminal, done);
   addVllmSimCommand(program, terminal, done);

@@ -24,7 +24,7 @@ export interface HttpDoor {
   close(): Promise<void>;
 }
 
-const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
+const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "localhost"]);
 
 /** Opens the door. Throws PortTaken, OptionInvalid. */
 export async function openHttp(options: HttpOptions): Promise<HttpDoor> {

@@ -7,10 +7,12 @@
 //     variable hides.
 
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { isAbsolute, resolve } from "node:path";
+import { homedir, hostname } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { AGENTS_MAX } from "../actors/index.ts";
+import { type DaemonFlags, type DaemonSettings, parseDaemon } from "./daemon-flags.ts";
+import { parseDuration } from "./duration.ts";
 import { fail } from "./errors.ts";
 
 /** Which model the agents talk to: an OpenAI-compatible server, or the scripted mock. */
@@ -50,14 +52,6 @@ export interface TaskFlags {
 
 const TASK_MAX_CHARACTERS = 20_000;
 const TIMEOUT_MAX_MS = 24 * 60 * 60_000;
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** "90s", "5m", "1.5h" in milliseconds; undefined when it is none of these. */
-export function parseDuration(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/.exec(text.trim());
-  return match === null ? undefined : Math.round(Number(match[1]) * (UNITS[match[2] ?? ""] ?? 0));
-}
-
 const duration = (text: string) => parseDuration(text) ?? Number.NaN;
 const isHttp = (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 
@@ -287,10 +281,6 @@ export function nodeOptions(
   host = hostname(),
 ): NodeOptions {
   const { actors = [], lease = "normal", allowCode = false, warmProcesses } = flags;
-  if (actors.length === 0 && !allowCode) {
-    const expected = "a module that exports actor types, or --allow-code to take what scripts bring";
-    throw fail("OptionInvalid", `--actors: expected ${expected}, both are missing.`, { data: { option: "actors" } });
-  }
   if (lease !== "normal" && lease !== "fast") {
     throw fail("OptionInvalid", `--lease: expected normal or fast, got ${JSON.stringify(lease.slice(0, SHOWN_MAX))}.`);
   }
@@ -358,6 +348,35 @@ export function serverOptions({ folder, port, durable = false }: ServerFlags): S
     mode: durable ? "durable" : "fast",
   };
 }
+
+export interface UpFlags {
+  readonly folder?: string;
+  readonly port?: string;
+  readonly host?: string;
+  readonly durable?: boolean;
+}
+
+/** Of a fleet's own server. */
+export interface UpOptions extends ServerOptions {
+  /** Undefined: the loopback. */
+  readonly host?: string;
+}
+
+/** Where `flotilla up` keeps a fleet's data when it is not told: FLOTILLA_HOME, or ~/.flotilla. Throws OptionInvalid. */
+export function upOptions({ folder, host, ...flags }: UpFlags, env: NodeJS.ProcessEnv = process.env): UpOptions {
+  const home = folder || env.FLOTILLA_HOME || join(homedir(), ".flotilla");
+  if (host !== undefined && !/^[A-Za-z0-9.:-]{1,255}$/.test(host)) {
+    throw fail(
+      "OptionInvalid",
+      `--host: expected an address of this machine, got ${JSON.stringify(host.slice(0, SHOWN_MAX))}.`,
+    );
+  }
+  return { ...serverOptions({ ...flags, folder: home }), ...(host !== undefined && { host }) };
+}
+
+/** A daemon's options, with what its environment says. Throws OptionInvalid, AmountsInvalid. */
+export const daemonSettings = (flags: DaemonFlags, env: NodeJS.ProcessEnv = process.env): DaemonSettings =>
+  parseDaemon(flags, { program: env.FLOTILLA_VLLM, apiKey: env.FLOTILLA_API_KEY });
 
 /** Whether text for this output should be coloured (no-color.org). */
 export const wantsColour = (isTerminal: boolean, env: NodeJS.ProcessEnv = process.env): boolean =>

@@ -8,8 +8,8 @@ import type { Command } from "commander";
 import { type SimRule, simApiKey, startVllmSim, type VllmSim, type VllmSimOptions } from "../nodes/index.ts";
 import { isFlotillaError } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
+import { parseDuration } from "./duration.ts";
 import { fail } from "./errors.ts";
-import { parseDuration } from "./options.ts";
 import { plain } from "./paper.ts";
 
 /** What each option takes, its name in VllmSimOptions, and its help. */

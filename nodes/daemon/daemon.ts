@@ -120,7 +120,7 @@ export class Daemon {
       found: discovery,
       run: toolRunner({ clock }),
       clock,
-      ...(!("why" in kernel) && { kernelLines: () => kernel.read() }),
+      ...(!("why" in kernel) && { kernelLines: () => kernel.lines() }),
       onReading: (gpus) => this.#read(gpus),
       onFaults: (gpu) => this.#faulty(gpu),
       onUnread: (why) => log("warn", `the GPUs cannot be read: ${why}`, {}),
