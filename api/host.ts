@@ -57,7 +57,7 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
     await using system = await join(options, daemon, types, log.sink, say);
     const http = at && (await openDoor(at, daemon, system));
     if (!signal.aborted) {
-      daemon.attach(system);
+      await daemon.attach(system);
       greet(options, system, http, { say, out, paper });
       await aborted(signal);
     }
@@ -124,7 +124,7 @@ function greet(
 
 /** HS2 */
 async function leave(daemon: Daemon, system: ActorSystem, graceMs: number, say: (line: string) => void): Promise<void> {
-  const { actors } = system.stats();
+  const { actors } = daemon.report();
   say(leavingText(actors));
   daemon.admission.close("its node is leaving");
   await system.drain();

@@ -70,6 +70,8 @@ const NODE_ERRORS = {
     remedy: "Give the model server fewer GPUs (gpus=N, tp=N), or start fewer of them on this machine.",
   },
   EngineInUse: { retryable: true, remedy: "Wait until its requests are done." },
+  ModelUnknown: { retryable: false, remedy: "Ask for a model that the message lists, or another node." },
+  ModelRefused: { retryable: true, remedy: "Read in the message what the model server said; with status 503 try again, or another node." },
   SimOptionInvalid: { retryable: false, remedy: "Correct the option of the simulator that the message names." },
   SimPortTaken: { retryable: false, remedy: "Give the simulator another port, or 0 for any free one." },
   GpuOverrideInvalid: {

@@ -33,6 +33,7 @@ import { ReportPacer } from "../telemetry/report-pacer.ts";
 import { DaemonAdmission } from "./admission.ts";
 import { EngineObserver } from "./engine-observer.ts";
 import { lookAtMachine, type Machine } from "./machine.ts";
+import { modelsActor } from "./models-actor.ts";
 
 /** A model server of the node, and how many of its GPUs it takes; default: its tensorParallel, or one where the node has any. */
 export type DaemonEngine = EngineOptions & { readonly gpus?: number };
@@ -47,6 +48,8 @@ export interface DaemonOptions {
   readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
 }
 
+/** Those that answer for the node. */
+const OWN_ACTORS = 2;
 const COUNT_MS = 1_000;
 const QUIET_POLL_MS = 100;
 /** Three times as long as an actor's grant is renewed. */
@@ -158,7 +161,7 @@ export class Daemon {
     const faults = [...this.#faults.values()].flat();
     return {
       atMs: this.#options.clock.now(),
-      actors: this.#system?.stats().actors ?? 0,
+      actors: Math.max(0, (this.#system?.stats().actors ?? 0) - OWN_ACTORS),
       free: this.ledger.free(),
       gpus: this.ledger.gpuReports(),
       engines: this.engines.reports(),
@@ -177,9 +180,11 @@ export class Daemon {
   }
 
   /** Tells the fleet about this node from now on, and starts the model servers that are not left for later. */
-  attach(system: ActorSystem): void {
+  async attach(system: ActorSystem): Promise<void> {
     this.#system = system;
-    const { clock, log } = this.#options;
+    const { type, options } = modelsActor(this.engines, system.node);
+    await system.spawn(type, options);
+    const { log } = this.#options;
     this.#watch?.start();
     this.#count();
     for (const engine of this.engines.all) {
@@ -189,7 +194,7 @@ export class Daemon {
         log("error", error instanceof Error ? error.message : String(error), { model: engine.model });
       });
     }
-    clock.schedule(0, () => this.#offer());
+    this.#offer();
   }
 
   #count(): void {
