@@ -1,8 +1,8 @@
 // NVIDIA's error reports in the kernel's log: "NVRM: Xid (PCI:0000:3b:00): 79, pid=…, GPU has fallen off the bus." Pure.
 //
 // XI1  Only reports after which the device must not be given to anybody count: those for which NVIDIA's catalogue of Xids has a reset of the
-//      GPU or a reboot as the immediate action. What a program did wrong (13, 31, 43, 45), errors that were contained (94) and rows that will
-//      be replaced at the next reset (63) end the program at most: they are no faults. docs/gpus.md has the list with its reasons.
+//      GPU, a reboot, or a procedure that leads to one as the immediate action. What a program did wrong (13, 31, 43, 45), errors that were
+//      contained (94) and rows that will be replaced at the next reset (63) end the program at most. docs/gpus.md has the list.
 
 export interface Xid {
   readonly code: number;
@@ -20,8 +20,11 @@ const GRAVE: Readonly<Record<number, string>> = {
   74: "an NVLink error",
   79: "it has fallen off the bus",
   95: "an error in its memory that was not contained",
+  109: "switching from one program to another timed out",
+  110: "a security fault",
   119: "its system processor does not answer the driver",
   120: "its system processor failed",
+  136: "a link of it could not be trained",
   140: "an error in its memory from which it did not recover",
   143: "it could not be initialised",
 };

@@ -3,7 +3,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { discoverGpus } from "../../../nodes/gpu/discovery.ts";
 import { gpuFaults, HOT_READINGS, NO_HISTORY, withReading, withXids } from "../../../nodes/gpu/faults.ts";
 import type { Gpu } from "../../../nodes/gpu/gpu.ts";
@@ -42,12 +42,17 @@ describe("reports in the kernel's log", () => {
     ]);
     const codes = Array.from({ length: 200 }, (_, code) => code);
     expect(codes.filter((code) => graveXid({ code, pci: "", text: "" }) !== undefined)).toEqual([
-      46, 48, 62, 64, 74, 79, 95, 119, 120, 140, 143,
+      46, 48, 62, 64, 74, 79, 95, 109, 110, 119, 120, 136, 140, 143,
     ]);
   });
 
+  let folder: string | undefined;
+  afterEach(async () => {
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+  });
+
   test("of a file are those written after it was opened; a file that is not there says why", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "flotilla-kmsg-"));
+    folder = await mkdtemp(join(tmpdir(), "flotilla-kmsg-"));
     const path = join(folder, "kmsg");
     await writeFile(path, "6,1,1,-;NVRM: Xid (PCI:0000:3b:00): 79, old\n");
     const log = openKernelLog(path);
@@ -58,7 +63,7 @@ describe("reports in the kernel's log", () => {
     log.close();
     log.close();
     expect(log.lines()).toEqual([]);
-    await rm(folder, { recursive: true });
+    await rm(path);
     expect(openKernelLog(path)).toMatchObject({ kind: "unreadable", why: expect.stringContaining("ENOENT") });
   });
 });
