@@ -71,7 +71,10 @@ const NODE_ERRORS = {
   },
   EngineInUse: { retryable: true, remedy: "Wait until its requests are done." },
   ModelUnknown: { retryable: false, remedy: "Ask for a model that the message lists, or another node." },
-  ModelRefused: { retryable: true, remedy: "Read in the message what the model server said; with status 503 try again, or another node." },
+  ModelRefused: {
+    retryable: true,
+    remedy: "Read in the message what the model server said; with status 503 try again, or another node.",
+  },
   SimOptionInvalid: { retryable: false, remedy: "Correct the option of the simulator that the message names." },
   SimPortTaken: { retryable: false, remedy: "Give the simulator another port, or 0 for any free one." },
   GpuOverrideInvalid: {

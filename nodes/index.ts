@@ -8,8 +8,8 @@ export {
   makeCredentials,
 } from "./credentials.ts";
 export { Daemon, type DaemonEngine, type DaemonOptions, openDaemon } from "./daemon/daemon.ts";
-export { type ChatRequest, MODELS_ACTOR, Models } from "./daemon/models-actor.ts";
 export type { Machine } from "./daemon/machine.ts";
+export { type ChatRequest, MODELS_ACTOR, Models } from "./daemon/models-actor.ts";
 export type { Check, CheckStatus, Verdict } from "./doctor/check.ts";
 export { type DoctorOptions, doctorPlans, examine } from "./doctor/doctor.ts";
 export { gpuToolsVerdict } from "./doctor/programs.ts";
