@@ -21,16 +21,13 @@ import type { Engine } from "../engine/engine.ts";
 import { Engines } from "../engine/engines.ts";
 import type { EngineOptions } from "../engine/options.ts";
 import { nodeError } from "../errors.ts";
-import { type Gpu, usedByOthers } from "../gpu/gpu.ts";
-import { openKernelLog } from "../gpu/kernel-log.ts";
-import { toolRunner } from "../gpu/tool-run.ts";
-import { GpuWatch } from "../gpu/watch.ts";
 import { type NodeMetrics, nodeMetrics } from "../metrics.ts";
 import { Ledger } from "../resources/ledger.ts";
 import { compactReport } from "../telemetry/compact-report.ts";
 import type { PrefixSummary } from "../telemetry/prefix-view.ts";
 import { ReportPacer } from "../telemetry/report-pacer.ts";
 import { DaemonAdmission } from "./admission.ts";
+import { DeviceWatch } from "./device-watch.ts";
 import { EngineObserver } from "./engine-observer.ts";
 import { lookAtMachine, type Machine } from "./machine.ts";
 import { modelsActor } from "./models-actor.ts";
@@ -54,8 +51,6 @@ const COUNT_MS = 1_000;
 const QUIET_POLL_MS = 100;
 /** Three times as long as an actor's grant is renewed. */
 const GRANT_TTL_MS = 30_000;
-/** Faults that may pass: the device is only taken out of use. */
-const PASSING: ReadonlySet<string> = new Set(["hot"]);
 
 /** Opens the daemon of this host. Throws what lookAtMachine throws, InvalidOption (an engine), EngineNeedsGpus. */
 export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
@@ -70,10 +65,9 @@ export class Daemon {
   readonly #options: DaemonOptions;
   readonly #observers: readonly EngineObserver[];
   readonly #pacer: ReportPacer;
-  readonly #watch: GpuWatch | undefined;
+  readonly #devices: DeviceWatch;
   readonly #closing = new AbortController();
   #system: ActorSystem | undefined = undefined;
-  #faults: ReadonlyMap<string, readonly string[]> = new Map();
 
   /** Use `openDaemon`. */
   constructor(options: DaemonOptions, machine: Machine) {
@@ -95,7 +89,8 @@ export class Daemon {
     const changed = () => this.#offer();
     this.#observers = this.engines.all.map((engine) => new EngineObserver(engine, clock, changed));
     this.ledger.onChange(changed);
-    this.#watch = this.#newWatch();
+    const { ledger } = this;
+    this.#devices = new DeviceWatch({ machine, ledger, clock, log: options.log, onLasting: () => this.#drain() });
   }
 
   /** DM3. */
@@ -113,52 +108,17 @@ export class Daemon {
     return this.engines.add({ ...options, environment });
   }
 
-  #newWatch(): GpuWatch | undefined {
-    const { discovery } = this.machine;
-    if (discovery.kind !== "found") return undefined;
-    const { clock, log } = this.#options;
-    const kernel = openKernelLog();
-    if ("why" in kernel) log("info", `GPU errors in the kernel's log cannot be read: ${kernel.why}`, {});
-    return new GpuWatch({
-      found: discovery,
-      run: toolRunner({ clock }),
-      clock,
-      ...(!("why" in kernel) && { kernelLines: () => kernel.lines() }),
-      onReading: (gpus) => this.#read(gpus),
-      onFaults: (gpu) => this.#faulty(gpu),
-      onUnread: (why) => log("warn", `the GPUs cannot be read: ${why}`, {}),
-    });
-  }
-
-  /** What others use of the devices: processes that are not ours. */
-  #read(gpus: readonly Gpu[]): void {
-    const own = new Set(this.engines.all.map(({ pid }) => pid).filter((pid) => pid !== 0));
-    for (const gpu of gpus)
-      this.ledger.setUsed(
-        gpu.id,
-        usedByOthers(gpu, (pid) => own.has(pid)),
-      );
-    this.#offer();
-  }
-
-  /** DM2. */
-  #faulty(gpu: Gpu): void {
+  /** DM2 */
+  #drain(): void {
     const { log } = this.#options;
-    const messages = gpu.faults.map(({ message }) => message);
-    this.#faults = new Map([...this.#faults, [gpu.id, messages]].filter(([, told]) => told.length > 0) as never);
-    this.ledger.setShut(gpu.id, messages.length > 0 ? messages.join("; ") : undefined);
-    this.#offer();
-    if (messages.length === 0) return log("info", `${gpu.id} has no fault any more`, {});
-    log("error", `a GPU is faulty: ${messages.join("; ")}`, { gpu: gpu.id });
-    if (gpu.faults.every(({ kind }) => PASSING.has(kind))) return;
-    this.#system
-      ?.drain()
-      .catch((error: unknown) => log("error", "the node could not be drained", { error: String(error) }));
+    this.#system?.drain().catch((error: unknown) => {
+      log("error", "the node could not be drained", { error: String(error) });
+    });
   }
 
   /** How the node stands now, in full. */
   report(): NodeReport {
-    const faults = [...this.#faults.values()].flat();
+    const { faults } = this.#devices;
     return {
       atMs: this.#options.clock.now(),
       actors: Math.max(0, (this.#system?.stats().actors ?? 0) - OWN_ACTORS),
@@ -185,7 +145,7 @@ export class Daemon {
     const { type, options } = modelsActor(this.engines, system.node);
     await system.spawn(type, options);
     const { log } = this.#options;
-    this.#watch?.start();
+    this.#devices.start();
     this.#count();
     for (const engine of this.engines.all) {
       if (engine.settings.kind === "vllm" && engine.settings.onDemand) continue;
@@ -229,7 +189,7 @@ export class Daemon {
     this.admission.close("its daemon is stopping");
     this.#closing.abort();
     this.#pacer.close();
-    this.#watch?.stop();
+    this.#devices.close();
     await this.engines.stopAll(graceMs);
     await Promise.all(this.#observers.map((observer) => observer.close()));
   }
