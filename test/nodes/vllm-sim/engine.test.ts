@@ -2,9 +2,10 @@
 
 import { describe, expect, it } from "vitest";
 import type { CacheEvent } from "../../../nodes/vllm-sim/block-cache.ts";
-import { type End, Engine, type Work } from "../../../nodes/vllm-sim/engine.ts";
+import { Engine } from "../../../nodes/vllm-sim/engine.ts";
 import { SimMetrics } from "../../../nodes/vllm-sim/metrics-text.ts";
 import { simSettings, type VllmSimOptions } from "../../../nodes/vllm-sim/options.ts";
+import type { End, Work } from "../../../nodes/vllm-sim/request.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 
 interface Told {
@@ -160,7 +161,7 @@ describe("the engine", () => {
     engine.cancel(request);
     engine.cancel(request);
     await clock.advance(1_000);
-    expect(told.end).toEqual([25, "abort"]);
+    expect(told.end).toEqual([25, "left"]);
     expect(engine.state).toMatchObject({ running: 0, blocksHeld: 0 });
   });
 
