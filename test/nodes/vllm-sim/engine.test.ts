@@ -124,8 +124,10 @@ describe("the engine", () => {
       maxModelLen: 16,
       prefillMsPerToken: 0,
     });
-    const [old, young] = [ask(row(7, 0), 9), ask(row(7, 100), 9)];
+    const [old, young, next] = [ask(row(7, 0), 9), ask(row(7, 100), 9), ask([200], 1)];
     await clock.advance(10_000);
+    // It goes on before those who have not begun.
+    expect(next.told.end?.[0]).toBeGreaterThanOrEqual(old.told.end?.[0] ?? Number.NaN);
     for (const { told } of [old, young]) {
       expect(told.progress.map(([, made]) => made)).toEqual(row(9, 1));
       expect(told.end?.[1]).toBe("done");

@@ -47,6 +47,7 @@ describe("a value for a schema", () => {
     ["references that recur", TREE, { name: "", kids: [] }],
     ["definitions", { $ref: "#/$defs/p", $defs: { p: { type: "boolean" } } }, false],
     ["both of allOf", { allOf: [{ type: "integer", minimum: 2 }, { minimum: 5 }, { minimum: 3 }] }, 5],
+    ["what each part of allOf requires", { allOf: [{ required: ["a"] }, { required: ["b"] }] }, { a: null, b: null }],
     ["the first choice that can be", { anyOf: [{ type: "string", pattern: "x" }, { type: "null" }] }, null],
     ["a choice within its surroundings", { type: "integer", minimum: 4, anyOf: [{ maximum: 9 }] }, 4],
     ["properties that must be there", { type: "object", minProperties: 2 }, { key1: null, key2: null }],
