@@ -5,9 +5,9 @@
 
 import type { ServerResponse } from "node:http";
 import type { Ask } from "./asks.ts";
-import type { Listener } from "./engine.ts";
 import { ENGINE_DEAD, engineDead } from "./refusal.ts";
 import type { Reply } from "./replies.ts";
+import type { Listener } from "./request.ts";
 
 export const FINGERPRINT = "vllm-0.32.0-sim";
 

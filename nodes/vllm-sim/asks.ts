@@ -61,7 +61,7 @@ const SHARED = {
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   ignore_eos: z.boolean().nullish(),
   response_format: FORMAT.nullish(),
-  structured_outputs: z.looseObject({ json: z.unknown(), choice: z.array(z.string()).nullish() }).nullish(),
+  structured_outputs: z.looseObject({ json: z.unknown().optional(), choice: z.array(z.string()).nullish() }).nullish(),
   session_id: z.string().nullish(),
 };
 const CHAT = z.looseObject({
@@ -210,10 +210,18 @@ function constraintOf({ response_format: format, structured_outputs: structured 
       throw badRequest(`The simulator does not know structured_outputs.${unknown}.`, "structured_outputs");
     if (choice !== null && choice !== undefined && choice.length > 0) return { kind: "choice", choices: choice };
     if (json !== null && json !== undefined)
-      return { kind: "schema", schema: typeof json === "string" ? JSON.parse(json) : json };
+      return { kind: "schema", schema: typeof json === "string" ? schemaText(json) : json };
   }
   if (format?.type === "json_schema") return { kind: "schema", schema: format.json_schema.schema };
   return format?.type === "json_object" ? { kind: "object" } : { kind: "none" };
+}
+
+function schemaText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badRequest("structured_outputs.json is no JSON.", "structured_outputs");
+  }
 }
 
 function toolChoice(given: z.infer<typeof CHAT>["tool_choice"], tools: readonly AskedTool[]): Ask["toolChoice"] {

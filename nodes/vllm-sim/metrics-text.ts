@@ -2,9 +2,11 @@
 // it has not. It is written by hand because one page of text needs no registry that is shared by a whole process.
 //
 // Q1  Counters carry `_total`; prefix cache counters are in tokens. Times are seconds of the clock passed in.
+// Q2  A request whose client left counts as nothing but the tokens that it got: so it is in vLLM, which forgets it at once.
 
-import type { EngineState, Request } from "./engine.ts";
+import type { EngineState } from "./engine.ts";
 import type { SimSettings } from "./options.ts";
+import type { Request } from "./request.ts";
 
 const LATENCY_BUCKETS = [0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680];
 const FIRST_TOKEN_BUCKETS = [
@@ -104,7 +106,9 @@ export class SimMetrics {
   }
 
   ended(request: Request, nowMs: number): void {
-    this.#finished[request.ended === "done" ? request.work.finish : request.ended === "dead" ? "error" : "abort"] += 1;
+    // Q2
+    if (request.ended === "left" || request.ended === "dead") return;
+    this.#finished[request.ended === "done" ? request.work.finish : "abort"] += 1;
     if (request.made === 0) return;
     this.#endToEnd.observe(seconds(request.arrivedMs, nowMs));
     this.#decoding.observe(seconds(request.firstTokenMs, nowMs));

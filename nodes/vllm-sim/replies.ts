@@ -86,7 +86,8 @@ function satisfying(schema: unknown, param: string): unknown {
 
 /** Words chosen by the prompt, so that different prompts have different replies. */
 function filler({ prompt, ignoreEos, maxTokens }: Ask, replyTokens: number): number[] {
-  const length = ignoreEos ? maxTokens : Math.min(replyTokens, maxTokens + 1);
+  // One more than fits says that it was cut by its length.
+  const length = ignoreEos ? maxTokens + 1 : Math.min(replyTokens, maxTokens + 1);
   const ids = WORDS.map((word) => tokenize(` ${word}`)[0] ?? 0);
   let state = prompt.reduce((sum, token) => (Math.imul(sum, 31) + token) | 0, 17);
   return Array.from({ length }, () => {

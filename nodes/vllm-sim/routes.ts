@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../runtime/index.ts";
 import { sendJson, streamedAnswer, wholeAnswer } from "./answers.ts";
 import { type Ask, chatAsk, completionAsk, detokenizeAsk, tokenizeAsk } from "./asks.ts";
-import type { Engine, Phase, Request } from "./engine.ts";
+import type { Engine, Phase } from "./engine.ts";
 import type { SimMetrics } from "./metrics-text.ts";
 import type { SimSettings } from "./options.ts";
 import {
@@ -20,6 +20,7 @@ import {
   wrongMethod,
 } from "./refusal.ts";
 import { replyTo } from "./replies.ts";
+import type { Request } from "./request.ts";
 import { detokenize } from "./tokenizer.ts";
 
 export const SIM_VERSION = "0.32.0";
