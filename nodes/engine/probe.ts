@@ -36,8 +36,10 @@ export type Attempt =
 
 export type Health =
   | { readonly kind: "well" }
-  /** Nobody listens, or it says itself that it cannot go on. */
+  /** Nobody listens. */
   | { readonly kind: "gone"; readonly why: string }
+  /** It says itself that it cannot go on: vLLM's engine has ended behind its front. */
+  | { readonly kind: "broken"; readonly why: string }
   | { readonly kind: "silent"; readonly why: string };
 
 /** How a request for one token went. */
@@ -102,7 +104,7 @@ export class Probe {
     const answer = await this.#ask(healthPath, this.#options.watch.timeoutMs);
     if (answer.kind === "silent") return { kind: "silent", why: `${healthPath} gave ${answer.why}` };
     if (answer.kind === "refused") return { kind: "gone", why: "nothing listens on its port" };
-    return answer.status < 500 ? { kind: "well" } : { kind: "gone", why: `${healthPath} answers ${answer.status}` };
+    return answer.status < 500 ? { kind: "well" } : { kind: "broken", why: `${healthPath} answers ${answer.status}` };
   }
 
   /** Its page of metrics, as far as it tells of requests and progress. */

@@ -1,0 +1,71 @@
+// Model servers for tests: options that start the fake one, what it can be told, and a look at the process table.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { fileURLToPath } from "node:url";
+import type { Engine, EngineWatch, VllmOptions } from "../../nodes/index.ts";
+import type { FakeEngineOptions, FakeMode } from "./fake-engine.ts";
+
+const PROGRAM = fileURLToPath(new URL("./fake-engine.ts", import.meta.url));
+
+/** Quick enough for a test, slow enough for a busy machine. */
+export const QUICK_WATCH: EngineWatch = {
+  everyMs: 50,
+  timeoutMs: 500,
+  patienceMs: 500,
+  quietMs: 100,
+  idleMs: 60_000,
+  stallMs: 1_000,
+};
+
+/** Options of a fake server of the model "m". */
+export function fakeEngine(fake: FakeEngineOptions = {}, options: Partial<VllmOptions> = {}): VllmOptions {
+  return {
+    kind: "vllm",
+    model: "m",
+    program: [process.execPath, PROGRAM],
+    restart: { maxRestarts: 2, backoff: { firstMs: 20 } },
+    watch: QUICK_WATCH,
+    ...options,
+    environment: { FAKE_ENGINE: JSON.stringify(fake), ...options.environment },
+  };
+}
+
+/** Tells a fake server what to do from now on. Answers how many requests it got. */
+export async function tell(engine: Engine, what: FakeMode | "asked" | `prefill?${number}`): Promise<number> {
+  const answer = await fetch(`${engine.url}/fake/${what}`, { method: "POST" }).catch(() => undefined);
+  return answer === undefined ? 0 : ((await answer.json()) as { asked: number }).asked;
+}
+
+/** Live processes of a group, zombies not counted. Reads /proc. */
+export function groupOf(pgid: number): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const stat = statOf(pid);
+      return stat !== undefined && stat.group === pgid && stat.state !== "Z";
+    });
+}
+
+function statOf(pid: number): { readonly state: string; readonly group: number } | undefined {
+  try {
+    const [state = "", , group] = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    return { state, group: Number(group) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether something listens there. */
+export function listens(url: string | undefined): Promise<boolean> {
+  const { port } = new URL(url ?? "");
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), "127.0.0.1");
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("close", () => socket.destroy());
+    socket.once("connect", () => socket.destroy());
+  });
+}
