@@ -37,6 +37,15 @@ export async function tell(engine: Engine, what: FakeMode | "asked" | `prefill?$
   return answer === undefined ? 0 : ((await answer.json()) as { asked: number }).asked;
 }
 
+/** Its states from now on, each once. */
+export function statesOf(engine: Engine): readonly string[] {
+  const kinds: string[] = [];
+  engine.onChange(() => {
+    if (kinds.at(-1) !== engine.status.kind) kinds.push(engine.status.kind);
+  });
+  return kinds;
+}
+
 /** Live processes of a group, zombies not counted. Reads /proc. */
 export function groupOf(pgid: number): readonly number[] {
   return readdirSync("/proc")

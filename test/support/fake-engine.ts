@@ -16,8 +16,11 @@ export interface FakeEngineOptions {
   readonly isBare?: boolean;
 }
 
-/** What it can be told by POST /fake/MODE: fine; no answers at all; no answers to requests; 503 to requests; 503 from /health; exit. */
-export type FakeMode = "fine" | "hang" | "stall" | "refuse" | "sick" | "die";
+/**
+ * What it can be told by POST /fake/MODE: fine; no answers at all; no answers to requests; the same, and others
+ * make progress; 503 to requests; 503 from /health; exit.
+ */
+export type FakeMode = "fine" | "hang" | "stall" | "queue" | "refuse" | "sick" | "die";
 
 const options = JSON.parse(process.env.FAKE_ENGINE ?? "{}") as FakeEngineOptions;
 const { values } = parseArgs({
@@ -74,7 +77,7 @@ function control(what: string, ms: number, response: ServerResponse): void {
 function complete(body: { readonly response_format?: unknown }, response: ServerResponse): void {
   asked += 1;
   if (mode === "refuse") return json(response, 503, {});
-  if (mode === "stall") {
+  if (mode === "stall" || mode === "queue") {
     running += 1;
     return;
   }
@@ -87,8 +90,10 @@ function complete(body: { readonly response_format?: unknown }, response: Server
   setTimeout(finish, Math.max(0, prefillUntilMs - Date.now()));
 }
 
-const metrics = (): string =>
-  [
+function metrics(): string {
+  // Slower than it is looked at.
+  if (mode === "queue") tokens = Math.floor(performance.now() / 250);
+  return [
     `vllm:num_requests_running{engine="0",model_name="${model}"} ${running}.0`,
     `vllm:num_requests_waiting{engine="0",model_name="${model}"} 0.0`,
     `vllm:generation_tokens_total{engine="0",model_name="${model}"} ${tokens}.0`,
@@ -96,6 +101,7 @@ const metrics = (): string =>
     `vllm:request_prompt_tokens_count{engine="0"} ${performance.now()}`,
     "",
   ].join("\n");
+}
 
 function json(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));

@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { describe, it } from "vitest";
 import { Engine, type VllmOptions } from "../../../nodes/index.ts";
 import { caught } from "../../support/caught.ts";
-import { fakeEngine, groupOf, listens, QUICK_WATCH, tell } from "../../support/engines.ts";
+import { fakeEngine, groupOf, listens, QUICK_WATCH, statesOf, tell } from "../../support/engines.ts";
 import type { FakeEngineOptions } from "../../support/fake-engine.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -24,15 +24,6 @@ const SLOW = ["sh", "-c", "sleep 60"];
 /** Prints this and ends with status 1. */
 const failing = (says: string, options: Partial<VllmOptions> = {}) =>
   engineOf({}, { program: ["sh", "-c", 'echo "$SAYS" >&2; exit 1'], environment: { SAYS: says }, ...options });
-
-/** Its states from now on, each once. */
-function statesOf(engine: Engine): readonly string[] {
-  const kinds: string[] = [];
-  engine.onChange(() => {
-    if (kinds.at(-1) !== engine.status.kind) kinds.push(engine.status.kind);
-  });
-  return kinds;
-}
 
 const whyOf = (engine: Engine) => engine.status.why ?? "";
 
@@ -196,6 +187,18 @@ describe("a started engine", { concurrent: true }, () => {
     expect([engine.restarts, states]).toEqual([0, []]);
   });
 
+  it("waits in a queue that moves for as long as it takes", async ({ expect }) => {
+    await using engine = engineOf({}, { watch: { ...QUICK_WATCH, stallMs: 500 } });
+    await engine.start();
+    const states = statesOf(engine);
+    await tell(engine, "queue");
+    const done = engine.use();
+    const endMs = performance.now() + 1_500;
+    await waitUntil("thrice stallMs goes by", () => performance.now() > endMs);
+    done();
+    expect([engine.restarts, states]).toEqual([0, []]);
+  });
+
   it("asks nothing as long as others see progress", async ({ expect }) => {
     await using engine = engineOf();
     await engine.start();
@@ -262,21 +265,30 @@ describe("stopping", { concurrent: true }, () => {
   });
 
   it("waits for requests that only the server knows, no longer than a second call allows", async ({ expect }) => {
-    await using engine = engineOf({ ignoresTerm: true });
+    await using engine = engineOf();
     await engine.start();
     const { pid, url } = engine;
     await tell(engine, "stall");
     void fetch(`${url}/v1/chat/completions`, { method: "POST", body: "{}" }).catch(() => {});
-    await waitUntil("it is in hand", async () =>
-      (await (await fetch(`${url}/metrics`)).text()).includes('running{engine="0",model_name="m"} 1'),
-    );
+    await waitUntil("it is in hand", async () => {
+      const page = await (await fetch(`${url}/metrics`)).text();
+      return page.includes('running{engine="0",model_name="m"} 1');
+    });
     const stopped = engine.stop(60_000);
-    await tell(engine, "asked");
+    const endMs = performance.now() + 300;
+    await waitUntil("it had time to stop", () => performance.now() > endMs);
     expect(groupOf(pid)).toContain(pid);
-    await engine.stop(0);
-    await stopped;
+    await Promise.all([engine.stop(0), stopped]);
     expect(groupOf(pid)).toEqual([]);
-  }, 20_000);
+  });
+
+  it("kills a server that ignores SIGTERM", async ({ expect }) => {
+    await using engine = engineOf({ ignoresTerm: true });
+    await engine.start();
+    const { pid } = engine;
+    await engine.stop(0);
+    expect(groupOf(pid)).toEqual([]);
+  });
 
   it("ends a start, and a wait between two", async ({ expect }) => {
     await using slow = engineOf({}, { program: SLOW });
@@ -302,10 +314,14 @@ describe("stopping", { concurrent: true }, () => {
     });
     const [said] = await once(owner.stdout, "data");
     const pid = Number(String(said));
-    // The server, what it started, and the two of the watcher.
-    expect(groupOf(pid).length).toBeGreaterThanOrEqual(4);
-    owner.kill("SIGKILL");
-    await waitUntil("the group ends", () => groupOf(pid).length === 0);
+    try {
+      // The server, what it started, and the two of the watcher.
+      expect(groupOf(pid).length).toBeGreaterThanOrEqual(4);
+      owner.kill("SIGKILL");
+      await waitUntil("the group ends", () => groupOf(pid).length === 0);
+    } finally {
+      for (const left of groupOf(pid)) process.kill(left, "SIGKILL");
+    }
   });
 });
 

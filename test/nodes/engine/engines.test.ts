@@ -3,7 +3,7 @@
 import { describe, expect as expected, it } from "vitest";
 import { Engine, Engines } from "../../../nodes/index.ts";
 import { caught } from "../../support/caught.ts";
-import { fakeEngine, groupOf, QUICK_WATCH, tell } from "../../support/engines.ts";
+import { fakeEngine, groupOf, QUICK_WATCH, statesOf, tell } from "../../support/engines.ts";
 import type { FakeEngineOptions } from "../../support/fake-engine.ts";
 import { refusedUrl, startOpenAiServer } from "../../support/openai-server.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -51,8 +51,12 @@ describe("an adopted engine", { concurrent: true }, () => {
     await using engine = adopt(String(stranger.url));
     await engine.start();
     expect(engine).toMatchObject({ model: "m", server: "other", constrains: false, hasMetrics: false });
-    await tell(stranger, "stall");
     const done = engine.use();
+    const states = statesOf(engine);
+    const endMs = performance.now() + 1_500;
+    await waitUntil("it answers for longer than stallMs", () => performance.now() > endMs);
+    expect(states).toEqual([]);
+    await tell(stranger, "stall");
     await waitUntil("the stall is noticed", () => engine.status.kind === "dead");
     expect(engine.status.why).toBe("it answers /v1/models, and no request made progress for 1 s");
     expect((await caught(engine.ready())).code).toBe("EngineHung");
