@@ -43,8 +43,8 @@ export interface LifeParts<Settings> {
   readonly signal: AbortSignal;
 }
 
-/** After SIGTERM: vLLM gives its devices back within this. */
-const END_MAX_MS = 5_000;
+/** After SIGTERM: vLLM gives its devices back within this, on a busy machine too. */
+const END_MAX_MS = 10_000;
 const MS_IN_S = 1_000;
 
 /** Starts the process and resolves when it is gone, with why. `last`: its ports the last time. */

@@ -12,7 +12,6 @@
 // EP4  What starts a session of its own leaves the group, and is not ended with it. vLLM and its workers do not.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { stripVTControlCharacters } from "node:util";
 import { type Clock, OutputLines, sleep } from "../../runtime/index.ts";
@@ -145,7 +144,8 @@ export class EngineProcess {
   }
 
   async #keep(output: ChildProcess["stdout"]): Promise<void> {
-    if (output === null) return;
+    // A spawn that failed may have made none.
+    if (!output) return;
     const lines = new OutputLines((line) => {
       // A progress bar is written over itself: only what it showed last is left of it.
       const text = stripVTControlCharacters(line.split("\r").at(-1) ?? "").slice(0, LOG_LINE_CHARS);
@@ -155,7 +155,7 @@ export class EngineProcess {
     });
     output.on("data", (chunk: Uint8Array) => lines.write(chunk));
     output.on("error", () => {});
-    await once(output, "close");
+    await new Promise((resolve) => output.once("close", resolve));
     lines.end();
   }
 }

@@ -46,6 +46,17 @@ export function statesOf(engine: Engine): readonly string[] {
   return kinds;
 }
 
+/** Why it is dead, when it next is, for a reason that `says` this: a state may pass too quickly to be seen by looking. */
+export function lossOf(engine: Engine, says = ""): Promise<string> {
+  return new Promise((resolve) => {
+    const silence = engine.onChange(() => {
+      if (engine.status.kind !== "dead" || !engine.status.why.includes(says)) return;
+      silence();
+      resolve(engine.status.why);
+    });
+  });
+}
+
 /** Live processes of a group, zombies not counted. Reads /proc. */
 export function groupOf(pgid: number): readonly number[] {
   return readdirSync("/proc")

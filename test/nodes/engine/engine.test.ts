@@ -6,9 +6,11 @@ import { readFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { describe, it } from "vitest";
+import { EngineProcess } from "../../../nodes/engine/process.ts";
 import { Engine, type VllmOptions } from "../../../nodes/index.ts";
+import { systemClock } from "../../../runtime/index.ts";
 import { caught } from "../../support/caught.ts";
-import { fakeEngine, groupOf, listens, QUICK_WATCH, statesOf, tell } from "../../support/engines.ts";
+import { fakeEngine, groupOf, listens, lossOf, QUICK_WATCH, statesOf, tell } from "../../support/engines.ts";
 import type { FakeEngineOptions } from "../../support/fake-engine.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -62,15 +64,15 @@ describe("a started engine", { concurrent: true }, () => {
     const states = statesOf(engine);
     await engine.start();
     const first = engine.pid;
+    const crash = lossOf(engine, "it ended with status 7");
     void tell(engine, "die");
-    await waitUntil("the crash is noticed", () => engine.status.kind === "dead", 1_000);
-    expect(whyOf(engine)).toContain("it ended with status 7");
+    await crash;
     await engine.ready();
     const second = engine.pid;
     expect(second).not.toBe(first);
+    const end = lossOf(engine, "killed by signal 9");
     process.kill(second, "SIGKILL");
-    await waitUntil("the end is noticed", () => engine.status.kind === "dead", 1_000);
-    expect(whyOf(engine)).toContain("killed by signal 9");
+    await end;
     await engine.ready();
     expect(engine.restarts).toBe(2);
     expect([...groupOf(first), ...groupOf(second)]).toEqual([]);
@@ -130,9 +132,9 @@ describe("a started engine", { concurrent: true }, () => {
     await using engine = engineOf({}, { watch: { ...QUICK_WATCH, timeoutMs: 100, patienceMs: 20_000 } });
     await engine.start();
     const { pid } = engine;
+    const silence = lossOf(engine);
     process.kill(pid, "SIGSTOP");
-    await waitUntil("the silence is noticed", () => engine.status.kind === "dead", 3_000);
-    expect(whyOf(engine)).toBe("/health gave no answer within 100 ms");
+    expect(await silence).toBe("/health gave no answer within 100 ms");
     process.kill(pid, "SIGCONT");
     await engine.ready();
     expect([engine.pid, engine.restarts]).toEqual([pid, 0]);
@@ -142,8 +144,9 @@ describe("a started engine", { concurrent: true }, () => {
     await using engine = engineOf({}, { watch: { ...QUICK_WATCH, timeoutMs: 200 } });
     await engine.start();
     const { pid } = engine;
+    const silence = lossOf(engine);
     await tell(engine, "hang");
-    await waitUntil("the silence is noticed", () => engine.status.kind === "dead", 3_000);
+    expect(await silence).toBe("/health gave no answer within 200 ms");
     await engine.ready();
     expect(engine.pid).not.toBe(pid);
     expect(groupOf(pid)).toEqual([]);
@@ -152,9 +155,9 @@ describe("a started engine", { concurrent: true }, () => {
   it("ends one whose health probe says that its engine died", async ({ expect }) => {
     await using engine = engineOf();
     await engine.start();
+    const end = lossOf(engine);
     await tell(engine, "sick");
-    await waitUntil("it is noticed", () => engine.status.kind === "dead", 1_000);
-    expect(whyOf(engine)).toBe("its engine has ended (/health answers 503)");
+    expect(await end).toBe("its engine has ended (/health answers 503)");
     await engine.ready();
     expect(engine.restarts).toBe(1);
   });
@@ -162,10 +165,10 @@ describe("a started engine", { concurrent: true }, () => {
   it("finds that it answers its probe and no request", async ({ expect }) => {
     await using engine = engineOf();
     await engine.start();
+    const stall = lossOf(engine);
     await tell(engine, "stall");
     const done = engine.use();
-    await waitUntil("the stall is noticed", () => engine.status.kind === "dead");
-    expect(whyOf(engine)).toBe("it answers /health, and no request made progress for 1 s");
+    expect(await stall).toBe("it answers /health, and no request made progress for 1 s");
     done();
     await engine.ready();
     expect(engine.restarts).toBe(1);
@@ -283,11 +286,12 @@ describe("stopping", { concurrent: true }, () => {
   });
 
   it("kills a server that ignores SIGTERM", async ({ expect }) => {
-    await using engine = engineOf({ ignoresTerm: true });
-    await engine.start();
-    const { pid } = engine;
-    await engine.stop(0);
-    expect(groupOf(pid)).toEqual([]);
+    const { program = "", environment = {} } = fakeEngine({ ignoresTerm: true });
+    const server = new EngineProcess([...program], { ...process.env, ...environment }, systemClock);
+    await waitUntil("it listens", () => server.log.includes("fake engine listens"));
+    await server.end(100);
+    expect(await server.exited).toEqual({ code: null, signal: "SIGKILL" });
+    expect(groupOf(server.pid)).toEqual([]);
   });
 
   it("ends a start, and a wait between two", async ({ expect }) => {

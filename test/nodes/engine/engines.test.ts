@@ -3,7 +3,7 @@
 import { describe, expect as expected, it } from "vitest";
 import { Engine, Engines } from "../../../nodes/index.ts";
 import { caught } from "../../support/caught.ts";
-import { fakeEngine, groupOf, QUICK_WATCH, statesOf, tell } from "../../support/engines.ts";
+import { fakeEngine, groupOf, lossOf, QUICK_WATCH, statesOf, tell } from "../../support/engines.ts";
 import type { FakeEngineOptions } from "../../support/fake-engine.ts";
 import { refusedUrl, startOpenAiServer } from "../../support/openai-server.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -29,8 +29,9 @@ describe("an adopted engine", { concurrent: true }, () => {
     expect(engine.model).toBeUndefined();
     await engine.start();
     expect(engine).toMatchObject({ model: "m", server: "vllm", constrains: true, hasMetrics: true, pid: 0, log: [] });
+    const loss = lossOf(engine);
     void tell(stranger, "die");
-    await waitUntil("the loss is noticed", () => engine.status.kind === "dead", 1_000);
+    await loss;
     expect(engine.status).toMatchObject({ returns: "answer" });
     await waitUntil("it is back", () => engine.status.kind === "ready");
     expect(engine.restarts).toBe(0);
@@ -56,9 +57,9 @@ describe("an adopted engine", { concurrent: true }, () => {
     const endMs = performance.now() + 1_500;
     await waitUntil("it answers for longer than stallMs", () => performance.now() > endMs);
     expect(states).toEqual([]);
+    const stall = lossOf(engine);
     await tell(stranger, "stall");
-    await waitUntil("the stall is noticed", () => engine.status.kind === "dead");
-    expect(engine.status.why).toBe("it answers /v1/models, and no request made progress for 1 s");
+    expect(await stall).toBe("it answers /v1/models, and no request made progress for 1 s");
     expect((await caught(engine.ready())).code).toBe("EngineHung");
     done();
     await tell(stranger, "fine");
