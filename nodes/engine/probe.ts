@@ -108,8 +108,10 @@ export class Probe {
   }
 
   /** Its page of metrics, as far as it tells of requests and progress. */
-  async load(): Promise<{ readonly inHand: number; readonly progress: string } | undefined> {
-    const answer = await this.#ask("/metrics", this.#options.watch.timeoutMs);
+  async load(
+    timeoutMs = this.#options.watch.timeoutMs,
+  ): Promise<{ readonly inHand: number; readonly progress: string } | undefined> {
+    const answer = await this.#ask("/metrics", timeoutMs);
     if (answer.kind !== "answer" || answer.status !== 200) return undefined;
     return { inHand: inHandOf(answer.body), progress: progressOf(answer.body) };
   }
@@ -153,7 +155,7 @@ export class Probe {
     const [version, isAsleep, load] = await Promise.all([
       this.#ask("/version", FACT_MAX_MS),
       this.isAsleep(),
-      this.load(),
+      this.load(FACT_MAX_MS),
     ]);
     const said = (jsonOf(version) as { version?: unknown } | undefined)?.version;
     const owner = OWNERS[chosen.owned_by ?? ""];

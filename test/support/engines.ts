@@ -11,7 +11,7 @@ const PROGRAM = fileURLToPath(new URL("./fake-engine.ts", import.meta.url));
 /** Quick enough for a test, slow enough for a busy machine. */
 export const QUICK_WATCH: EngineWatch = {
   everyMs: 50,
-  timeoutMs: 500,
+  timeoutMs: 2_000,
   patienceMs: 500,
   quietMs: 100,
   idleMs: 60_000,
@@ -36,6 +36,16 @@ export async function tell(engine: Engine, what: FakeMode | "asked" | `prefill?$
   const answer = await fetch(`${engine.url}/fake/${what}`, { method: "POST" }).catch(() => undefined);
   return answer === undefined ? 0 : ((await answer.json()) as { asked: number }).asked;
 }
+
+/** What it knows of its server, as plain data. */
+export const factsOf = ({ model, server, version, constrains, maxModelLen, hasMetrics }: Engine) => ({
+  model,
+  server,
+  version,
+  constrains,
+  maxModelLen,
+  hasMetrics,
+});
 
 /** Its states from now on, each once. */
 export function statesOf(engine: Engine): readonly string[] {

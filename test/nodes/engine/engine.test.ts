@@ -10,7 +10,7 @@ import { EngineProcess } from "../../../nodes/engine/process.ts";
 import { Engine, type VllmOptions } from "../../../nodes/index.ts";
 import { systemClock } from "../../../runtime/index.ts";
 import { caught } from "../../support/caught.ts";
-import { fakeEngine, groupOf, listens, lossOf, QUICK_WATCH, statesOf, tell } from "../../support/engines.ts";
+import { factsOf, fakeEngine, groupOf, listens, lossOf, QUICK_WATCH, statesOf, tell } from "../../support/engines.ts";
 import type { FakeEngineOptions } from "../../support/fake-engine.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -34,7 +34,13 @@ describe("a started engine", { concurrent: true }, () => {
     await using engine = engineOf({}, { kvEvents: true });
     const states = statesOf(engine);
     await engine.start();
-    expect(engine).toMatchObject({ model: "m", server: "vllm", version: "0.0.0", constrains: true, maxModelLen: 99 });
+    expect(factsOf(engine)).toMatchObject({
+      model: "m",
+      server: "vllm",
+      version: "0.0.0",
+      constrains: true,
+      maxModelLen: 99,
+    });
     expect(engine.kvEvents?.endpoint).toMatch(/^tcp:\/\/127\.0\.0\.1:\d+$/);
     expect(engine.kvEvents?.endpoint).not.toBe(engine.kvEvents?.replayEndpoint);
     expect(engine.log).toContain("fake engine listens");
