@@ -79,8 +79,8 @@ export class Engine {
 
   /** Of the process at present, and of its group; 0: none. */
   get pid(): number {
-    const { kind } = this.#status;
-    return kind === "dead" || kind === "loadable" ? 0 : (this.#server?.process.pid ?? 0);
+    const process = this.#server?.process;
+    return process === undefined || process.isOver ? 0 : process.pid;
   }
 
   /** How often it was started again. */
@@ -166,6 +166,11 @@ export class Engine {
     return this.#load.use();
   }
 
+  /** A piece of an answer has just come from it: whoever passes its answers on says so, and spares it questions. */
+  sign(): void {
+    this.#load.sign();
+  }
+
   /** Takes what was seen of it. */
   observe(load: EngineLoad): void {
     this.#load.see(load);
@@ -181,7 +186,9 @@ export class Engine {
       if (probe === undefined || (kind !== "ready" && kind !== "busy")) {
         throw nodeError("EngineNotReady", `the model server of ${this.#name} is ${kind} and cannot be put to sleep`);
       }
-      if (this.#load.isInHand) throw nodeError("EngineInUse", `the model server of ${this.#name} has requests in hand`);
+      // Others may use it as well, and sleep would end their requests.
+      if (this.#load.isInHand || ((await probe.load())?.inHand ?? 0) > 0)
+        throw nodeError("EngineInUse", `the model server of ${this.#name} has requests in hand`);
       const isDone = await probe.sleep(level);
       if (isDone !== true) {
         this.#cannotSleep = true;
@@ -263,11 +270,9 @@ export class Engine {
   #begin(): void {
     if (this.#run !== undefined) return;
     const end = new AbortController();
-    this.#to({ kind: "start" });
-    const done = this.#live(end.signal).finally(() => {
-      this.#run = undefined;
-    });
+    const done = this.#live(end.signal);
     this.#run = { end, done };
+    this.#to({ kind: "start" });
   }
 
   async #live(signal: AbortSignal): Promise<void> {
@@ -278,6 +283,8 @@ export class Engine {
       const failure = await liveStarted({ ...parts, settings }, this.#server?.ports);
       if (signal.aborted || this.#isDraining) return;
       const afterMs = this.#restartAfter(failure);
+      // Before it is told: whoever hears of it may start it at once.
+      if (afterMs === undefined) this.#run = undefined;
       this.#lose(failure, afterMs === undefined ? "never" : "restart");
       if (afterMs === undefined) return;
       await sleep(this.#clock, afterMs, signal).catch(() => {});
@@ -304,6 +311,7 @@ export class Engine {
     }
     this.#run?.end.abort();
     await this.#run?.done;
+    this.#run = undefined;
     this.#to({ kind: "stopped", failure: this.#stoppedError() });
   }
 
@@ -320,8 +328,8 @@ export class Engine {
     const { idleSleepMs } = this.settings;
     if (idleSleepMs === undefined || this.#cannotSleep || this.#status.kind !== "ready") return;
     if (this.#load.idleMs < idleSleepMs) return;
-    // Why not is of no use to anybody here: it stays awake, and cannotSleep remembers that.
-    this.sleep().catch(() => {});
+    // It stays awake, for good (cannotSleep) or for as long again.
+    this.sleep().catch(() => this.#load.touch());
   }
 
   #weigh(): void {

@@ -56,7 +56,7 @@ export class Engines {
     return this.#engines.filter(({ model }) => model !== undefined).map((engine) => engine.report());
   }
 
-  /** Stops them, the last added first: all take nothing new at once. */
+  /** Stops them, the last added first, though none waits for another: all take nothing new at once. */
   async stopAll(graceMs?: number): Promise<void> {
     await Promise.all(this.#engines.toReversed().map((engine) => engine.stop(graceMs)));
   }

@@ -147,6 +147,8 @@ const RULES: readonly Rule[] = [
 const KILLED = 137;
 const NOT_FOUND = 127;
 const LAST_LINES = 3;
+/** Of the log that an error carries with it. */
+const CARRIED_LINES = 20;
 const LINE_MAX = 300;
 /** An exception's last line; what Python prints after it says less. */
 const EXCEPTION = /^(?:\(\w[^)]*\) )?(?:\w+ \S+ \S+ \[[^\]]*\] )?([\w.]*(?:Error|Exception)\b: .+)$/;
@@ -181,7 +183,7 @@ export function explainFailure(lines: readonly string[], exit: Exit): EngineFail
 export function failureError(name: string, failure: EngineFailure, log: readonly string[] = []): FlotillaError {
   const { code, sentence, remedy } = failure;
   return nodeError(code, `the model server of ${name}: ${sentence}; ${remedy}`, {
-    data: { why: sentence, remedy, log },
+    data: { why: sentence, remedy, log: log.slice(-CARRIED_LINES) },
   });
 }
 

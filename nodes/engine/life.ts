@@ -43,12 +43,23 @@ export interface LifeParts<Settings> {
   readonly signal: AbortSignal;
 }
 
-/** After SIGTERM: vLLM gives its devices back within this. */
-const END_MAX_MS = 5_000;
+/** After SIGTERM: vLLM gives its devices back within this, on a busy machine too. */
+const END_MAX_MS = 10_000;
 const MS_IN_S = 1_000;
 
 /** Starts the process and resolves when it is gone, with why. `last`: its ports the last time. */
-export async function liveStarted(parts: LifeParts<VllmSettings>, last?: EnginePorts): Promise<FlotillaError> {
+export function liveStarted(parts: LifeParts<VllmSettings>, last?: EnginePorts): Promise<FlotillaError> {
+  // What is left is the machine: no process, no port to be had.
+  return started(parts, last).catch((error: Error) =>
+    failureError(parts.name, {
+      code: "EngineFailed",
+      sentence: `it could not be started: ${error.message}`,
+      remedy: "look at what else runs on this machine",
+    }),
+  );
+}
+
+async function started(parts: LifeParts<VllmSettings>, last?: EnginePorts): Promise<FlotillaError> {
   const { settings, name, living, clock, signal } = parts;
   const ports = await enginePorts(settings, last);
   if (!("port" in ports)) return failureError(name, ports);
@@ -60,17 +71,26 @@ export async function liveStarted(parts: LifeParts<VllmSettings>, last?: EngineP
   const url = `http://127.0.0.1:${ports.port}`;
   living.started({ url, ports, process });
   const over = new AbortController();
-  void process.exited.then(() => over.abort());
+  let isOurs = false;
+  // Told at once; explained again when all it printed is here and the rest of its group is gone.
+  void process.exited.then((exit) => {
+    over.abort();
+    if (!isOurs) living.lost(failureError(name, explainFailure(process.log, exit), process.log));
+  });
   const either = AbortSignal.any([signal, over.signal]);
   try {
     const failure = await tended({ ...parts, signal: either }, url, process).catch((error: unknown) => {
       if (!either.aborted) throw error;
     });
-    if (failure !== undefined) return failure;
+    if (failure !== undefined) {
+      living.lost(failure);
+      return failure;
+    }
   } finally {
+    isOurs = true;
     await (signal.aborted ? process.end(END_MAX_MS) : process.kill());
   }
-  return failureError(name, explainFailure(process.log, await process.exited), process.log.slice());
+  return failureError(name, explainFailure(process.log, await process.exited), process.log);
 }
 
 /** Resolves with why the process has to end; undefined, or a rejection, when it has ended or the signal aborted. */
@@ -82,9 +102,7 @@ async function tended(
   const { settings, name, living, clock, signal } = parts;
   const { watch: limits, apiKey } = settings;
   const probe = new Probe({ url, model: servedName(settings), apiKey, watch: limits, signal, clock });
-  const fail = (failure: EngineFailure) => failureError(name, failure, process.log.slice());
-  // Told at once, explained when all it printed is here and the rest of its group is gone.
-  void process.exited.then((exit) => living.lost(fail(explainFailure(process.log, exit))));
+  const fail = (failure: EngineFailure) => failureError(name, failure, process.log);
   let late: (lastWhy: string) => EngineFailure = (lastWhy) => notReady(settings.readyTimeoutMs, lastWhy);
   for (let withinMs = settings.readyTimeoutMs; ; withinMs = limits.patienceMs) {
     const attached = await attachedWithin(withinMs, probe, parts, late);
@@ -92,7 +110,8 @@ async function tended(
     living.attached(attached, probe);
     const loss = await new Watch({ probe, attached, watched: living, limits, clock, signal }).untilLost();
     const failure: EngineFailure = { code: "EngineHung", ...hung(loss.why) };
-    if (loss.isStalled) return fail(failure);
+    if (loss.kind === "broken") return fail(broken(loss.why, process.log));
+    if (loss.kind === "stalled") return fail(failure);
     living.lost(fail(failure));
     late = () => failure;
   }
@@ -129,7 +148,9 @@ export async function liveAdopted(parts: LifeParts<AdoptedSettings>): Promise<vo
       const watch = new Watch({ probe, attached, watched: living, limits, clock, signal });
       const loss = await watch.untilLost().catch(() => undefined);
       if (loss === undefined || signal.aborted) return;
-      living.lost(failureError(name, loss.isStalled ? { code: "EngineHung", ...hung(loss.why) } : away(url, loss.why)));
+      living.lost(
+        failureError(name, loss.kind === "stalled" ? { code: "EngineHung", ...hung(loss.why) } : away(url, loss.why)),
+      );
     } else {
       living.lost(failureError(name, attempt.kind === "failed" ? attempt.failure : away(url, attempt.why)));
     }
@@ -158,6 +179,13 @@ const programMissing = (program: string): EngineFailure => ({
   sentence: `there is no program ${program}${program.includes("/") ? "" : " on the PATH"}`,
   remedy: "install vLLM (pip install vllm), or name it with the option program",
 });
+
+/** What ended behind its front has said why, if it could. */
+function broken(why: string, log: readonly string[]): EngineFailure {
+  const said = explainFailure(log, { code: null, signal: null });
+  if (said.code !== "EngineFailed") return said;
+  return { code: "EngineFailed", sentence: `its engine has ended (${why})`, remedy: "read the last lines of its log" };
+}
 
 const notReady = (withinMs: number, why: string): EngineFailure => ({
   code: "EngineNotReady",

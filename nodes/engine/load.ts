@@ -28,6 +28,7 @@ export class Load {
   #seen: EngineLoad | undefined;
   #refusedUntilMs = 0;
   #uses = 0;
+  #signs = 0;
   #usedAtMs: number;
 
   /** `slots`: by the options. */
@@ -46,8 +47,9 @@ export class Load {
     return this.#uses > 0 || (this.#seen !== undefined && this.#seen.running + this.#seen.waiting > 0);
   }
 
-  get progress(): number | undefined {
-    return this.#seen?.progress;
+  /** Changes with progress, as far as anybody tells of it. */
+  get progress(): string {
+    return `${this.#seen?.progress} ${this.#signs}`;
   }
 
   /** For how long nobody has wanted it. */
@@ -77,6 +79,10 @@ export class Load {
       this.#uses -= 1;
       this.touch();
     };
+  }
+
+  sign(): void {
+    this.#signs += 1;
   }
 
   see(load: EngineLoad): void {

@@ -97,6 +97,8 @@ const PORT_MAX = 65_535;
 /** vLLM is told these by options of their own. */
 const OURS = /^--(host|port|served-model-name|api-key|uds)(=|$)/;
 
+const KEY = "a key without blanks or control characters";
+
 const whole = (min: number, max: number) => {
   const error = `a whole number from ${min} to ${max}`;
   return z.int({ error }).min(min, { error }).max(max, { error });
@@ -135,7 +137,10 @@ const restart = z
   .prefault({});
 
 const shared = {
-  apiKey: words().optional(),
+  apiKey: z
+    .string({ error: KEY })
+    .regex(/^[\x21-\x7e]+$/, { error: KEY })
+    .optional(),
   idleSleepMs: ms(1).optional(),
   graceMs: ms(0).default(30_000),
   watch,

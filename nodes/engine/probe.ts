@@ -36,8 +36,10 @@ export type Attempt =
 
 export type Health =
   | { readonly kind: "well" }
-  /** Nobody listens, or it says itself that it cannot go on. */
+  /** Nobody listens. */
   | { readonly kind: "gone"; readonly why: string }
+  /** It says itself that it cannot go on: vLLM's engine has ended behind its front. */
+  | { readonly kind: "broken"; readonly why: string }
   | { readonly kind: "silent"; readonly why: string };
 
 /** How a request for one token went. */
@@ -102,12 +104,14 @@ export class Probe {
     const answer = await this.#ask(healthPath, this.#options.watch.timeoutMs);
     if (answer.kind === "silent") return { kind: "silent", why: `${healthPath} gave ${answer.why}` };
     if (answer.kind === "refused") return { kind: "gone", why: "nothing listens on its port" };
-    return answer.status < 500 ? { kind: "well" } : { kind: "gone", why: `${healthPath} answers ${answer.status}` };
+    return answer.status < 500 ? { kind: "well" } : { kind: "broken", why: `${healthPath} answers ${answer.status}` };
   }
 
   /** Its page of metrics, as far as it tells of requests and progress. */
-  async load(): Promise<{ readonly inHand: number; readonly progress: string } | undefined> {
-    const answer = await this.#ask("/metrics", this.#options.watch.timeoutMs);
+  async load(
+    timeoutMs = this.#options.watch.timeoutMs,
+  ): Promise<{ readonly inHand: number; readonly progress: string } | undefined> {
+    const answer = await this.#ask("/metrics", timeoutMs);
     if (answer.kind !== "answer" || answer.status !== 200) return undefined;
     return { inHand: inHandOf(answer.body), progress: progressOf(answer.body) };
   }
@@ -151,7 +155,7 @@ export class Probe {
     const [version, isAsleep, load] = await Promise.all([
       this.#ask("/version", FACT_MAX_MS),
       this.isAsleep(),
-      this.load(),
+      this.load(FACT_MAX_MS),
     ]);
     const said = (jsonOf(version) as { version?: unknown } | undefined)?.version;
     const owner = OWNERS[chosen.owned_by ?? ""];

@@ -7,11 +7,12 @@
 // EP1  The server, and whatever it starts, is gone when `ended` resolves: the group is killed when the server ends, however it ends.
 // EP2  It does not outlive its owner: the watcher, in the same group, reads the owner's pipe, asks the group to end when that closes, and kills
 //      it after ORPHAN_MAX_S. It is no child of the server, so that nothing there waits for it or ends it.
-// EP3  What it prints is kept in a bounded tail, colours and control characters taken out.
+// EP3  What it prints is kept in a bounded tail, without colours and control characters, and without its notes of our own probes: two of
+//      them a second would push out everything else.
 // EP4  What starts a session of its own leaves the group, and is not ended with it. vLLM and its workers do not.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
 import { stripVTControlCharacters } from "node:util";
 import { type Clock, OutputLines, sleep } from "../../runtime/index.ts";
 import type { Exit } from "./failure.ts";
@@ -23,10 +24,17 @@ const GONE_MAX_MS = 2_000;
 const GONE_POLL_MS = 10;
 /** What it printed before it ended may still be on its way. */
 const LAST_WORDS_MS = 500;
-const LOG_LINES = 200;
+/** A failing start prints one traceback for each worker, the cause in the first. */
+const LOG_LINES = 400;
 const LOG_LINE_CHARS = 1_000;
 
-/** Becomes the program given as arguments. In a subshell, $$ is still the pid that the program then has. */
+/** A line of an access log. */
+const PROBED = /"GET \/(?:health|metrics|version|is_sleeping|v1\/models) HTTP/;
+
+/**
+ * Becomes the program given as arguments. In a subshell, $$ is still the pid that the program then has. A dead one that nobody has asked
+ * for yet still takes signals; /proc shows it.
+ */
 const GUARD = `exec 3<&0 </dev/null
 (
   trap '' TERM INT HUP
@@ -34,7 +42,11 @@ const GUARD = `exec 3<&0 </dev/null
     cat <&3
     kill -TERM 0
     polls=0
-    while [ "$polls" -lt ${ORPHAN_POLLS} ] && kill -0 "$$"; do polls=$((polls + 1)); sleep 0.1; done
+    while [ "$polls" -lt ${ORPHAN_POLLS} ] && kill -0 "$$"; do
+      case $(cat "/proc/$$/stat") in *") Z "*) break ;; esac
+      polls=$((polls + 1))
+      sleep 0.1
+    done
     kill -KILL 0
   } >/dev/null 2>&1 &
 )
@@ -52,6 +64,7 @@ export class EngineProcess {
   readonly #log: string[] = [];
   /** Resolves when all it printed is in the log. */
   readonly #said: Promise<unknown>;
+  #isOver = false;
 
   constructor(command: readonly string[], environment: Readonly<NodeJS.ProcessEnv>, clock: Clock) {
     this.#clock = clock;
@@ -71,6 +84,11 @@ export class EngineProcess {
       child.once("exit", (code, signal) => resolve({ code, signal }));
     });
     this.ended = this.#end(child);
+  }
+
+  /** Whether the server has ended. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** Its last lines, the newest last. */
@@ -93,6 +111,7 @@ export class EngineProcess {
 
   async #end(child: ChildProcess): Promise<Exit> {
     const exit = await this.exited;
+    this.#isOver = true;
     this.#signal("SIGKILL");
     await this.#gone();
     const close = () => {
@@ -116,24 +135,39 @@ export class EngineProcess {
     }
   }
 
-  /** One that nobody waits for (a container without an init) stays in the group for ever: hence the bound. */
+  /** The bound is for those that the system cannot end: one that waits for a device that has fallen off the bus. */
   async #gone(): Promise<void> {
     const endMs = this.#clock.monotonic() + GONE_MAX_MS;
-    while (this.#signal(0) && this.#clock.monotonic() < endMs) await sleep(this.#clock, GONE_POLL_MS);
+    while (this.#signal(0) && (await hasLiveMember(this.pid)) && this.#clock.monotonic() < endMs) {
+      await sleep(this.#clock, GONE_POLL_MS);
+    }
   }
 
   async #keep(output: ChildProcess["stdout"]): Promise<void> {
-    if (output === null) return;
+    // A spawn that failed may have made none.
+    if (!output) return;
     const lines = new OutputLines((line) => {
       // A progress bar is written over itself: only what it showed last is left of it.
       const text = stripVTControlCharacters(line.split("\r").at(-1) ?? "").slice(0, LOG_LINE_CHARS);
-      if (text.trim() === "") return;
+      if (text.trim() === "" || PROBED.test(text)) return;
       this.#log.push(text);
       if (this.#log.length > LOG_LINES) this.#log.shift();
     });
     output.on("data", (chunk: Uint8Array) => lines.write(chunk));
     output.on("error", () => {});
-    await once(output, "close");
+    await new Promise((resolve) => output.once("close", resolve));
     lines.end();
   }
+}
+
+/** A signal also reaches the dead whose parent has not asked for them (a container without an init): only /proc tells them apart. */
+async function hasLiveMember(group: number): Promise<boolean> {
+  const names = await readdir("/proc").catch(() => undefined);
+  if (names === undefined) return true;
+  for (const pid of names.filter((name) => /^\d+$/.test(name))) {
+    const stat = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "");
+    const [state, , of] = stat.slice(stat.lastIndexOf(") ") + 2).split(" ");
+    if (Number(of) === group && state !== "Z") return true;
+  }
+  return false;
 }

@@ -14,16 +14,16 @@ export interface Watched {
   /** Whether requests are in hand, as far as the node knows. */
   isInHand(): boolean;
   isAsleep(): boolean;
-  /** Anything that changes when the server makes progress; undefined: nobody looks. */
-  progress(): unknown;
+  /** Changes when others have seen it make progress. */
+  progress(): string;
   /** It has answered its probe, and is not in doubt. */
   looked(): void;
 }
 
 export interface Loss {
   readonly why: string;
-  /** It will not come to itself again. */
-  readonly isStalled: boolean;
+  /** Whether it may come to itself again: it was only silent, or says itself that it is broken, or does not work. */
+  readonly kind: "silent" | "broken" | "stalled";
 }
 
 export interface WatchParts {
@@ -45,7 +45,7 @@ export class Watch {
   /** Requests in hand by its own metrics. */
   #inHand = 0;
   #shown: string | undefined;
-  #told: unknown;
+  #told: string;
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
@@ -61,14 +61,15 @@ export class Watch {
         if (misses === 0) await sleep(clock, limits.everyMs, signal);
         const health = await probe.health(attached);
         signal.throwIfAborted();
-        misses = health.kind === "silent" ? misses + 1 : 0;
-        if (health.kind === "gone" || (health.kind === "silent" && misses >= MISSES_MAX)) {
-          return { why: health.why, isStalled: false };
+        if (health.kind === "broken") return { kind: "broken", why: health.why };
+        if (health.kind !== "well" && (health.kind === "gone" || ++misses >= MISSES_MAX)) {
+          return { kind: "silent", why: health.why };
         }
-        if (misses > 0) continue;
+        if (health.kind === "silent") continue;
+        misses = 0;
         if (await this.#isStalled()) {
           const why = `it answers ${attached.healthPath}, and no request made progress for ${limits.stallMs / 1_000} s`;
-          return { why, isStalled: true };
+          return { kind: "stalled", why };
         }
         signal.throwIfAborted();
         watched.looked();
