@@ -101,6 +101,7 @@ it("reads what prom-client writes, whatever the labels and values", async () => 
         malformed: 0,
       });
     }),
+    { numRuns: 50 },
   );
 });
 
