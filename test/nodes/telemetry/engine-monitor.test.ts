@@ -104,13 +104,13 @@ it("takes rates over a window, so that one batch of answers is no burst", async 
 
 it("counts from 0 when the server began anew, and forgets the life before", async () => {
   const server = await MetricsServer.start();
-  let prompt = 10_000;
+  let prompt = 100;
   server.answer = (response) => void response.end(page(prompt));
   const { sees, next } = watching(server.url);
   await sees(1);
   const perS: (number | undefined)[] = [];
-  for (prompt of [50, 100, 150]) perS.push(ratesIn(await next())?.promptTokensPerS);
-  expect(perS).toEqual([100, 100, 100]);
+  for (prompt of [50, 250, 250]) perS.push(ratesIn(await next())?.promptTokensPerS);
+  expect(perS).toEqual([100, 400, 200]);
 });
 
 it("tells failures one by one, and goes on", async () => {

@@ -109,8 +109,9 @@ describe("with replay", () => {
     expect(follower.resets).toEqual([]);
   });
 
-  it("gaps are filled, nothing is applied twice and nothing reset", async () => {
+  it.each([false, true])("gaps are filled, nothing is applied twice and nothing reset", async (isGenerous) => {
     const server = await publisher();
+    server.isGenerous = isGenerous;
     const follower = new Follower({ endpoint: server.endpoint, replayEndpoint: server.replayEndpoint });
     let next = await meet(server, follower);
     for (let round = 0; round < 5; round++) {

@@ -15,6 +15,8 @@ export class KvPublisher implements AsyncDisposable {
   /** Requests for replay, by the first sequence wanted. */
   readonly asked: number[] = [];
   isSilent = false;
+  /** Answers with all it has, whatever it was asked for. */
+  isGenerous = false;
 
   static async start(port = 0): Promise<KvPublisher> {
     const publisher = new KvPublisher();
@@ -58,7 +60,7 @@ export class KvPublisher implements AsyncDisposable {
       const from = Number((start as Buffer).readBigUInt64BE());
       this.asked.push(from);
       if (this.isSilent) continue;
-      for (const { sequence, payload } of this.kept.filter((batch) => batch.sequence >= from)) {
+      for (const { sequence, payload } of this.kept.filter((batch) => this.isGenerous || batch.sequence >= from)) {
         await this.#router.send([client as Buffer, "", "kv", sequenceFrame(sequence), payload]);
       }
       await this.#router.send([client as Buffer, "", "", END, ""]);
