@@ -5,6 +5,7 @@ import { decodeKvBatch } from "../../../nodes/telemetry/kv-batch.ts";
 import { KvEvents, type KvEventsOptions, type ResetReason } from "../../../nodes/telemetry/kv-events.ts";
 import { PrefixView } from "../../../nodes/telemetry/prefix-view.ts";
 import { systemClock } from "../../../runtime/index.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { recordedFrames, storedMap } from "./kv-frames.ts";
 import { KvPublisher } from "./publisher.ts";
@@ -180,6 +181,33 @@ describe("a new life of the server", () => {
     expect(follower.resets.at(-1)).not.toBe("restarted");
     expect(follower.events.stats().sequence).toBe(next - 1);
   });
+});
+
+it("a server that goes while a gap is mended takes that with it", async () => {
+  const server = await publisher();
+  const { port, replayEndpoint } = server;
+  const clock = new FakeClock();
+  const follower = new Follower({ endpoint: server.endpoint, replayEndpoint, clock });
+  let next = await meet(server, follower);
+  while (next < 100) await server.publish(block(next++));
+  await follower.reaches(next - 1);
+  server.isSilent = true;
+  await server.publish(block(next), true);
+  await server.publish(block(next + 1));
+  await waitUntil("the replay is asked for", () => server.asked.includes(next));
+  await server[Symbol.asyncDispose]();
+  await waitUntil("the loss is noticed", () => follower.resets.length > 0);
+  const again = await publisher(port);
+  const before = follower.events.stats().batches;
+  await waitUntil("a batch of the new life is applied", async () => {
+    await again.publish([storedMap([900n], 899n, [1, 1])]);
+    // Nobody answers replays any more.
+    await clock.advance(2_000);
+    return follower.events.stats().batches > before;
+  });
+  expect(follower.events.stats().sequence).toBeLessThan(100);
+  expect(follower.resets.filter((reason) => reason !== "joined-late")).toEqual(["disconnected"]);
+  expect(follower.blocks).toBe(0);
 });
 
 it("a batch that cannot be read is one reset, and the next is no gap", async () => {
