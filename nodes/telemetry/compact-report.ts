@@ -8,6 +8,7 @@
 //     kinds        GPUs' `kind` emptied
 //     ids          GPUs' `id` to its first 12 characters, where they differ by those ("GPU-5f3a9c1b", which drivers accept as well)
 //     urls         engines' `url` left out: it is of use on the node alone
+//     takenGpus    GPUs with nothing free left out: nothing can be placed on them. So eight GPUs and the servers that hold them fit.
 //     faults       the last fault left out, and again
 //     engines      the last engine left out, and again: whoever makes the report puts those that matter first
 //     gpus         the last GPU left out, and again
@@ -93,6 +94,7 @@ const ONCE: readonly (readonly [name: string, step: (report: NodeReport) => Step
   ["kinds", withoutKinds],
   ["ids", shortIds],
   ["urls", (report) => withoutField(report, "url")],
+  ["takenGpus", withoutTaken],
 ];
 
 function shortFaults(report: NodeReport): Step {
@@ -117,6 +119,11 @@ function shortIds(report: NodeReport): Step {
   const isUnique = new Set(gpus.map(({ id }) => id)).size === gpus.length;
   const count = isUnique ? report.gpus.filter(({ id }) => id.length > ID_MAX).length : 0;
   return { changed: { ...report, gpus }, count };
+}
+
+function withoutTaken(report: NodeReport): Step {
+  const gpus = report.gpus.filter(({ free }) => free > 0);
+  return { changed: { ...report, gpus }, count: report.gpus.length - gpus.length };
 }
 
 /** What is left out one by one, in this order; undefined when there is none left. */

@@ -23,8 +23,6 @@ export interface MetricsPage {
 export const METRICS_MAX_CHARS = 4 * 1024 * 1024;
 
 const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
-const NAME = /[a-zA-Z_:][a-zA-Z0-9_:]*/y;
-const LABEL = /\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\\n]|\\.)*)"\s*(,|(?=\}))/y;
 const VALUE = /^\s*([^\s]+)(?:\s+-?\d+)?\s*(?:#.*)?$/;
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
@@ -34,55 +32,66 @@ export function parseMetrics(text: string, wanted?: (name: string) => boolean): 
   const lines = (cut ? text.slice(0, METRICS_MAX_CHARS) : text).split("\n");
   // The last line may be half of one.
   if (cut) lines.pop();
+  const reader = new LineReader(wanted);
   const samples: Sample[] = [];
   let malformed = 0;
   for (const line of lines) {
-    if (isBlank(line) || line.trimStart().startsWith("#")) continue;
-    const sample = parseLine(line, wanted);
+    if (isEmpty(line)) continue;
+    const sample = reader.read(line);
     if (sample === undefined) malformed++;
     else if (sample !== "unwanted") samples.push(sample);
   }
   return { samples, malformed, cut };
 }
 
-const isBlank = (line: string): boolean => line === "" || line.trim() === "";
+const isEmpty = (line: string): boolean => line === "" || line[0] === "#" || /^\s*(#|$)/.test(line);
 
-function parseLine(line: string, wanted?: (name: string) => boolean): Sample | "unwanted" | undefined {
-  const start = line.length - line.trimStart().length;
-  NAME.lastIndex = start;
-  const name = NAME.exec(line)?.[0];
-  if (name === undefined) return undefined;
-  if (wanted !== undefined && !wanted(name)) return "unwanted";
-  let at = start + name.length;
-  while (line[at] === " " || line[at] === "\t") at++;
-  const labels: Record<string, string> | undefined = line[at] === "{" ? {} : undefined;
-  if (labels !== undefined) {
-    at = parseLabels(line, at + 1, labels);
-    if (at < 0) return undefined;
-  }
-  const value = parseValue(VALUE.exec(line.slice(at))?.[1]);
-  return value === undefined ? undefined : { name, labels: labels ?? NO_LABELS, value };
-}
+class LineReader {
+  // One's own: these patterns remember where they are.
+  readonly #name = /\s*([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]*/y;
+  readonly #label = /\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\\n]|\\.)*)"\s*(?:,|(?=\}))/y;
+  readonly #end = /\s*\}/y;
+  readonly #wanted: ((name: string) => boolean) | undefined;
 
-/** Fills `labels` from what follows "{"; the place after "}", or -1. */
-function parseLabels(line: string, from: number, labels: Record<string, string>): number {
-  let at = from;
-  for (;;) {
-    LABEL.lastIndex = at;
-    const found = LABEL.exec(line);
-    if (found === null) break;
-    const [whole, key, value] = found as unknown as [string, string, string];
-    // Defined, not assigned: a label called __proto__ is a label.
-    Object.defineProperty(labels, key, {
-      value: unescaped(value),
-      enumerable: true,
-      configurable: true,
-      writable: true,
-    });
-    at += whole.length;
+  constructor(wanted: ((name: string) => boolean) | undefined) {
+    this.#wanted = wanted;
   }
-  while (line[at] === " " || line[at] === "\t") at++;
-  return line[at] === "}" ? at + 1 : -1;
+
+  read(line: string): Sample | "unwanted" | undefined {
+    this.#name.lastIndex = 0;
+    const name = this.#name.exec(line)?.[1];
+    if (name === undefined) return undefined;
+    if (this.#wanted?.(name) === false) return "unwanted";
+    let at = this.#name.lastIndex;
+    let labels = NO_LABELS;
+    if (line[at] === "{") {
+      labels = this.#labels(line, at + 1);
+      if (!this.#end.test(line)) return undefined;
+      at = this.#end.lastIndex;
+    }
+    const value = parseValue(VALUE.exec(line.slice(at))?.[1]);
+    return value === undefined ? undefined : { name, labels, value };
+  }
+
+  /** What follows "{"; leaves `#end` where they end. */
+  #labels(line: string, from: number): Readonly<Record<string, string>> {
+    const labels: Record<string, string> = {};
+    let at = from;
+    this.#label.lastIndex = at;
+    for (let found = this.#label.exec(line); found !== null; found = this.#label.exec(line)) {
+      const [, key = "", value = ""] = found;
+      // Defined, not assigned: a label called __proto__ is a label.
+      Object.defineProperty(labels, key, {
+        value: unescaped(value),
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
+      at = this.#label.lastIndex;
+    }
+    this.#end.lastIndex = at;
+    return labels;
+  }
 }
 
 const unescaped = (text: string): string =>

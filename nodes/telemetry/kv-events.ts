@@ -69,7 +69,7 @@ export class KvEvents {
   readonly #options: KvEventsOptions;
   readonly #socket: Subscriber;
   readonly #closing = new AbortController();
-  /** Ends what was asked of a life of the server that is over. */
+  /** Ends what was asked of a life of the server when that is over, and when we close. */
   #life = new AbortController();
   readonly #done: Promise<void>;
   readonly #counts: Counts = {
@@ -111,6 +111,7 @@ export class KvEvents {
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#life.abort();
     this.#socket.close();
     await this.#done;
   }
@@ -132,9 +133,11 @@ export class KvEvents {
     const { sequence } = batch;
     if (sequence <= this.#published) this.#begunAnew("restarted");
     this.#published = sequence;
-    if (sequence > this.#next) await this.#mend(sequence);
-    // A replay may have brought it already; and nothing is applied after close (KF3).
-    if (sequence === this.#next && !this.#closing.signal.aborted) this.#apply(batch);
+    // While a gap is mended the server may go, and this batch with it; or we are closed (KF3).
+    const { signal } = this.#life;
+    if (sequence > this.#next) await this.#mend(sequence, signal);
+    // A replay may have brought it already.
+    if (sequence === this.#next && !signal.aborted) this.#apply(batch);
   }
 
   get #next(): number {
@@ -142,26 +145,26 @@ export class KvEvents {
   }
 
   /** Fills the gap before `sequence`, or gives up what was known. */
-  async #mend(sequence: number): Promise<void> {
-    const reason = this.#next === 0 ? "joined-late" : "gap";
+  async #mend(sequence: number, signal: AbortSignal): Promise<void> {
     if (this.#options.replayEndpoint !== undefined) await this.#fill(this.#next);
-    if (sequence <= this.#next || this.#closing.signal.aborted) return;
-    this.#reset(reason);
+    if (sequence > this.#next && !signal.aborted) this.#skipTo(sequence);
+  }
+
+  /** What is before `sequence` and was not applied is lost. */
+  #skipTo(sequence: number): void {
+    this.#reset(this.#next === 0 ? "joined-late" : "gap");
     this.#counts.sequence = sequence - 1;
   }
 
   /** Asks for what was published from `from` on. What is no longer kept leaves a gap: reset, then the rest. */
   async #fill(from: number): Promise<void> {
     const { replayEndpoint: endpoint = "", clock, replayTimeoutMs: timeoutMs = 2_000 } = this.#options;
-    const signal = AbortSignal.any([this.#closing.signal, this.#life.signal]);
+    const { signal } = this.#life;
     await replay({ endpoint, from, clock, timeoutMs, signal }, (frames) => {
       if (signal.aborted) return;
       const batch = this.#read(frames);
       if (batch === undefined || batch.sequence < this.#next) return;
-      if (batch.sequence > this.#next) {
-        this.#reset(this.#next === 0 ? "joined-late" : "gap");
-        this.#counts.sequence = batch.sequence - 1;
-      }
+      if (batch.sequence > this.#next) this.#skipTo(batch.sequence);
       this.#counts.replayed++;
       this.#apply(batch);
     });

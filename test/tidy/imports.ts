@@ -108,7 +108,7 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^fast-xml-parser$/, /^(tools\/tests|nodes\/gpu)\//],
   [/^(zeromq|eventsource-parser)$/, /^nodes\/|^test\/(nodes\/|support\/vllm-)/],
   [/^yaml$/, /^test\//],
-  [/^prom-client$/, /^[a-z]+\/metrics\.ts$/],
+  [/^prom-client$/, /^[a-z]+\/metrics\.ts$|^test\/nodes\//],
   [/^commander$/, /^(test\/)?api\//],
   [/^picocolors$/, /^api\//],
   [/^@babel\/parser$/, /^test\/tidy\//],
