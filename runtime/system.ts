@@ -126,8 +126,8 @@ export class ActorSystem implements AsyncDisposable {
   /**
    * Makes an actor and resolves to its handle once it has started.
    * Throws InvalidOption, NotSendable (an argument), NameTaken, Unplaceable, UnknownActorType (on another node), ActorStartFailed, Closed;
-   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped; with a process of its own also ActorModuleInvalid,
-   * ProcessFailed, ProcessLimit, ProcessNeedsFleet.
+   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped; with a process or thread of its own also
+   * ActorModuleInvalid, ProcessFailed, ProcessLimit, ProcessNeedsFleet, ProcessOutOfMemory.
    */
   spawn<Class extends ActorClass>(
     type: ActorType<Class>,

@@ -27,13 +27,13 @@ import type { Random } from "../random.ts";
 import type { Granted } from "../resources.ts";
 import { Turnstile } from "../turnstile.ts";
 import type { Types } from "../types.ts";
-import { type MemoryBound, memoryBound } from "./cgroup.ts";
+import { type Cgroup, type MemoryBound, memoryBound } from "./cgroup.ts";
 import { Child, type ChildEnd } from "./child.ts";
 import { processError } from "./errors.ts";
 import { Guard } from "./guard.ts";
 import { ProcessVessel } from "./process-vessel.ts";
 import { ThreadVessel } from "./thread-vessel.ts";
-import type { Vessel, VesselKind, VesselOptions } from "./vessel.ts";
+import type { VesselKind, VesselOptions } from "./vessel.ts";
 import type { JoinOptions } from "./words.ts";
 
 /** What `connect` says about a node's processes. */
@@ -255,8 +255,11 @@ export class ProcessPool {
     const { kind, memoryBytes, modules } = shape;
     const { node, name: parentName, join: options, clock, random, log } = this.#options;
     const name = `${parentName.slice(0, NAME_MAX_CHARS)}-${kind === "thread" ? "t" : "p"}${++this.#made}-${random.id()}`;
-    const launch = await this.#launcher(name, shape);
+    const group = await this.#groupFor(name, shape);
+    if (this.#closed) await group?.close();
     this.#checkOpen();
+    const launch = (given: VesselOptions) =>
+      kind === "thread" ? new ThreadVessel(given) : new ProcessVessel(given, group);
     const child = new Child({
       kind,
       name,
@@ -275,11 +278,14 @@ export class ProcessPool {
     return child;
   }
 
-  async #launcher(name: string, { kind, memoryBytes }: Shape): Promise<(options: VesselOptions) => Vessel> {
-    if (kind === "thread") return (options) => new ThreadVessel(options);
-    const bound = memoryBytes === undefined ? undefined : await this.memoryBound();
-    const group = bound?.kind === "in force" ? await bound.groups.make(name, memoryBytes ?? 0) : undefined;
-    return (options) => new ProcessVessel(options, group);
+  async #groupFor(name: string, { kind, memoryBytes }: Shape): Promise<Cgroup | undefined> {
+    if (kind === "thread" || memoryBytes === undefined) return undefined;
+    const bound = await this.memoryBound();
+    if (bound.kind === "absent") return undefined;
+    return bound.groups.make(name, memoryBytes).catch((error: unknown) => {
+      const message = `the process ${name} could not be put under its memory limit: ${String(error)}`;
+      throw processError("ProcessFailed", message, { data: { process: name }, cause: error });
+    });
   }
 
   async #openCommon(): Promise<Common> {
