@@ -2,29 +2,43 @@
 //
 // GR1  Bundles on one node add up: each takes from what those before it have left.
 // GR2  A plan that exists is found for groups of up to 8 bundles, by trying, the bundle with the fewest nodes first. Of `n` bundles each need look at
-//      only `n` nodes that could take it alone: the others occupy at most `n - 1` of them. What is tried is bounded, and a plan that was not
-//      found within that is not said not to exist.
+//      only `n` nodes that could take it alone: the others occupy at most `n - 1` of them. What has led nowhere once is not tried again in
+//      another order of equal bundles, nor anything when all there is would not do. What is tried is bounded, and a plan that was not found
+//      within that is not said not to exist.
 // GR3  What this placer has just placed is kept out of the way where that leaves a plan; else the reports decide (snapshot.ts, SN1).
 // GR4  "pack" is one node where that goes, else few; "spread" is a node for each where that goes, else even.
 
 import type { Amounts, GroupPlan, GroupStrategy, NodeRecord, Random, Rejection } from "../runtime/index.ts";
 import { askedOf } from "./asked.ts";
 import { GROUP_FILTERS, type Objection, objectionTo, told } from "./filters.ts";
-import { freeRoom, type Need, NO_NEED, needOf, type Room, shortage, take, usedShare, wholeRoom } from "./room.ts";
+import {
+  exceeds,
+  freeRoom,
+  type Need,
+  NO_NEED,
+  needOf,
+  type Room,
+  shortage,
+  take,
+  usedShare,
+  wholeRoom,
+} from "./room.ts";
 import { placesOf, type Snapshot } from "./snapshot.ts";
 
-const STEPS_MAX = 100_000;
+const STEPS_MAX = 20_000;
 
 interface Bundle {
   readonly index: number;
   readonly need: Need;
+  /** Index of the first bundle that asks for the same. */
+  readonly kind: number;
 }
 
 interface Host {
   readonly record: NodeRecord;
   room: Room;
-  /** On it in what is tried now. */
-  bundles: number;
+  /** Kinds of the bundles on it in what is tried now. */
+  readonly kinds: number[];
 }
 
 /** The host of each bundle, by index. */
@@ -42,17 +56,18 @@ export function planGroup(
   random: Random,
   refused: readonly Rejection[] = [],
 ): GroupPlan {
-  const needed = bundles.map((amounts, index) => ({ index, need: needOf(amounts) ?? NO_NEED }));
+  const needed = bundlesOf(bundles);
   const asked = askedOf({ type: "", refused }, snapshot);
   const judged = placesOf(snapshot).map((record) => ({ record, objection: objectionTo(record, asked, GROUP_FILTERS) }));
   const able = judged.flatMap(({ record, objection }) => (objection === undefined ? [record] : []));
   const records = shuffled(able, random);
   const attempt = (roomOf: (record: NodeRecord) => Room): Outcome => {
-    const hosts = records.map((record) => ({ record, room: roomOf(record), bundles: 0 }));
+    const hosts = records.map((record) => ({ record, room: roomOf(record), kinds: [] }));
     return assign(needed, strategy, byUse(hosts, strategy));
   };
-  const careful = attempt((record) => snapshot.recent.get(record.node)?.room ?? freeRoom(record));
-  const found = isFound(careful) ? careful : attempt(freeRoom);
+  const recentRoom = ({ node }: NodeRecord) => snapshot.recent.get(node)?.room;
+  const careful = attempt((record) => recentRoom(record) ?? freeRoom(record));
+  const found = !isFound(careful) && records.some(recentRoom) ? attempt(freeRoom) : careful;
   if (isFound(found)) return { kind: "planned", nodes: found.map(({ record }) => record.node) };
   const passes = attempt(wholeRoom) !== "none";
   const rejected = judged.map(({ record, objection }) => ({
@@ -61,6 +76,12 @@ export function planGroup(
   }));
   const why = found === "gave up" ? `no plan was found in ${STEPS_MAX} tries` : reasonFor(needed, strategy, able);
   return { kind: "unplannable", why, rejected, passes: passes || rejected.some(maySoon) };
+}
+
+function bundlesOf(all: readonly Amounts[]): Bundle[] {
+  const needs = all.map((amounts) => needOf(amounts) ?? NO_NEED);
+  const words = needs.map((need) => JSON.stringify(need));
+  return needs.map((need, index) => ({ index, need, kind: words.indexOf(words[index] ?? "") }));
 }
 
 const isFound = (outcome: Outcome): outcome is Assigned => typeof outcome !== "string";
@@ -96,39 +117,48 @@ function onOne(bundles: readonly Bundle[], hosts: readonly Host[]): Outcome {
 
 /** GR2. Hosts are changed while it tries, and are as before when it finds nothing. */
 function search(bundles: readonly Bundle[], hosts: readonly Host[], rule: Rule): Outcome {
+  const [needs, rooms] = [bundles.map(({ need }) => need), hosts.map(({ room }) => room)];
+  if (exceeds(needs, rooms)) return "none";
   const options = bundles.map(({ need }) => hosts.filter(({ room }) => shortage(room, need) === undefined));
   const choices = (bundle: Bundle) => options[bundle.index] ?? [];
   const order = bundles.toSorted((a, b) => choices(a).length - choices(b).length || bySize(a, b));
   const assigned: Host[] = [];
+  const deadEnds = new Set<string>();
   let steps = 0;
   const visit = (depth: number): boolean => {
     const bundle = order[depth];
     if (bundle === undefined) return true;
+    const state = stateOf(hosts);
+    if (deadEnds.has(state)) return false;
     for (const host of inOrder(choices(bundle), bundles.length, rule)) {
       if (++steps > STEPS_MAX) return false;
       const before = host.room;
       const after = take(before, bundle.need);
       if (after === undefined) continue;
       host.room = after;
-      host.bundles++;
+      host.kinds.push(bundle.kind);
       assigned[bundle.index] = host;
       if (visit(depth + 1)) return true;
       host.room = before;
-      host.bundles--;
+      host.kinds.pop();
     }
+    deadEnds.add(state);
     return false;
   };
   if (visit(0)) return assigned;
   return steps > STEPS_MAX ? "gave up" : "none";
 }
 
+/** Which kinds of bundles lie where: the same state leaves the same to be done. */
+const stateOf = (hosts: readonly Host[]): string => hosts.map(({ kinds }) => kinds.join()).join(" ");
+
 /** Those worth a try (GR2), in the order in which to try them. */
 function inOrder(choices: readonly Host[], count: number, rule: Rule): readonly Host[] {
   const few = choices.slice(0, count);
-  if (rule === "distinct") return few.filter(({ bundles }) => bundles === 0);
-  if (rule === "even") return few.sort((a, b) => a.bundles - b.bundles);
-  const used = choices.filter(({ bundles }) => bundles > 0);
-  return [...used, ...few.filter(({ bundles }) => bundles === 0)];
+  if (rule === "distinct") return few.filter(({ kinds }) => kinds.length === 0);
+  if (rule === "even") return few.sort((a, b) => a.kinds.length - b.kinds.length);
+  const used = choices.filter(({ kinds }) => kinds.length > 0);
+  return [...used, ...few.filter(({ kinds }) => kinds.length === 0)];
 }
 
 const bySize = ({ need: a }: Bundle, { need: b }: Bundle) =>

@@ -123,6 +123,22 @@ function taken(gpus: readonly Device[], need: Need): readonly Device[] {
   });
 }
 
+/** Whether those ask for more of something than there is in all rooms together: then they do not fit, however they are laid. */
+export function exceeds(needs: readonly Need[], rooms: readonly Room[]): boolean {
+  const names = new Set(needs.flatMap(({ amounts }) => amounts.map(([name]) => name)));
+  const asked = (name: string) => sum(needs, ({ amounts }) => amounts.find(([own]) => own === name)?.[1] ?? 0);
+  const there = (name: string) => sum(rooms, ({ free }) => amountOf(free, name));
+  const shares = ({ free, gpus }: Room) =>
+    gpus.length === 0 ? amountOf(free, GPUS) : sum(gpus, (device) => device.free);
+  const areGpusEnough = isEnough(
+    sum(rooms, shares),
+    sum(needs, ({ gpus }) => gpus),
+  );
+  return !areGpusEnough || [...names].some((name) => !isEnough(there(name), asked(name)));
+}
+
+const sum = <T>(list: readonly T[], of: (item: T) => number): number => list.reduce((all, item) => all + of(item), 0);
+
 /** How little a need leaves over of the devices it takes: 1 when nothing (RM3). Whole ones: of the node's whole devices. */
 export function gpuFit({ gpus }: Room, need: Need): number {
   const suited = gpus.filter((device) => suits(device, need));

@@ -202,6 +202,25 @@ test("the only plan for 8 bundles on 64 nodes is found", () => {
   expect(plan([...bundles.slice(1), { cpus: 2 }], "pack", nodes)).toMatchObject({ kind: "unplannable" });
 });
 
+test("a plan that leaves nothing over is found among 64 nodes", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.nat(7)), { minLength: 8, maxLength: 8 }),
+      fc.nat(),
+      (bundles, seed) => {
+        // Each node has exactly what the bundles meant for it ask for; all others have half a processor.
+        const free = (index: number) =>
+          bundles.reduce((sum, [size, at]) => (at === index ? sum + size : sum), 0) || 0.5;
+        const nodes = Array.from({ length: 64 }, (_, index) => cpus(`n${index}`, free(index), 99));
+        const asked = bundles.map(([size]) => ({ cpus: size }));
+        for (const strategy of ["pack", "spread"] as const)
+          expect(plan(asked, strategy, nodes, {}, seed)).toMatchObject({ kind: "planned" });
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
 const shapeNodes = (bundles: readonly Amounts[], strategy: GroupStrategy, nodes: readonly NodeRecord[]) => {
   const found = plan(bundles, strategy, nodes);
   return found.kind === "planned" ? found.nodes : [];
