@@ -27,7 +27,7 @@ export function addDoctorCommand(program: Command, terminal: Terminal, done: (st
     .action(async (flags: DoctorFlags) => done(await doctorCommand(doctorOptions(flags), terminal)));
 }
 
-async function doctorCommand({ json, ...choice }: DoctorChoice, { out, err }: Terminal): Promise<number> {
+async function doctorCommand({ json, ...choice }: DoctorChoice, { out, err, signal }: Terminal): Promise<number> {
   const options = {
     ...choice,
     gpus: (signal: AbortSignal, places: Parameters<typeof gpuToolsVerdict>[0]) => gpuToolsVerdict(places, signal),
@@ -51,7 +51,8 @@ async function doctorCommand({ json, ...choice }: DoctorChoice, { out, err }: Te
       `flotilla: still asking: ${late.map(({ title, limitMs }) => `${title} (up to ${limitMs / 1_000} s)`).join(", ")} …\n`,
     );
   });
-  const checks = await examine({ ...options, onCheck: show }).finally(() => slow.cancel());
+  const checks = await examine({ ...options, signal, onCheck: show }).finally(() => slow.cancel());
+  signal.throwIfAborted();
   const isSound = checks.every(({ status }) => status !== "fail");
   if (json) out.write(`${JSON.stringify({ ok: isSound, checks })}\n`);
   else out.write(`\n${countText(checks)}\n`);

@@ -40,15 +40,22 @@ export const skipped = (found: string, remedy?: string): Verdict => ({
   ...(remedy !== undefined && { remedy }),
 });
 
-/** Makes all checks at once, calling back with each as it ends. Resolves with them in the order of the plans; never rejects. */
+export interface RunOptions {
+  readonly clock: Clock;
+  /** Told of each check as it ends. */
+  readonly onCheck?: ((check: Check) => void) | undefined;
+  /** Cuts all that still run: their verdict is "skipped". */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Makes all checks at once. Resolves with them in the order of the plans; never rejects. */
 export function runChecks(
   plans: readonly CheckPlan[],
-  clock: Clock,
-  onCheck: (check: Check) => void = () => {},
+  { clock, onCheck = () => {}, signal }: RunOptions,
 ): Promise<readonly Check[]> {
   return Promise.all(
     plans.map(async (plan) => {
-      const check = { id: plan.id, title: plan.title, ...(await verdictOf(plan, clock)) };
+      const check = { id: plan.id, title: plan.title, ...(await verdictOf(plan, clock, signal)) };
       onCheck(check);
       return check;
     }),
@@ -56,21 +63,23 @@ export function runChecks(
 }
 
 /** CK1. */
-function verdictOf({ limitMs, late, run }: CheckPlan, clock: Clock): Promise<Verdict> {
+function verdictOf({ limitMs, late, run }: CheckPlan, clock: Clock, signal?: AbortSignal): Promise<Verdict> {
   return new Promise((resolve) => {
     const cut = new AbortController();
-    const timer = clock.schedule(
-      limitMs,
-      () => {
-        resolve({ ...late, found: `${late.found}; cut after ${limitMs / 1_000} s` });
-        cut.abort(new Error(`cut after ${limitMs} ms`));
-      },
-      true,
-    );
     const end = (verdict: Verdict) => {
       timer.cancel();
+      signal?.removeEventListener("abort", onAbort);
       resolve(verdict);
+      cut.abort(new Error(verdict.found));
     };
+    const onAbort = () => end(skipped("cancelled"));
+    const timer = clock.schedule(
+      limitMs,
+      () => end({ ...late, found: `${late.found}; cut after ${limitMs / 1_000} s` }),
+      true,
+    );
+    signal?.addEventListener("abort", onAbort);
+    if (signal?.aborted) return onAbort();
     run(cut.signal).then(end, (error: unknown) => {
       const said = error instanceof Error ? error.message : String(error);
       end(bad(`the check itself failed: ${said}`, "Report this: it is a bug in flotilla."));

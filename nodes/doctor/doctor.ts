@@ -33,6 +33,8 @@ export interface DoctorOptions {
   readonly gpus: (signal: AbortSignal, places: ProgramPlaces) => Promise<Verdict>;
   /** Told of each check as it ends. */
   readonly onCheck?: (check: Check) => void;
+  /** Cuts what still runs. */
+  readonly signal?: AbortSignal;
   readonly clock?: Clock;
   readonly places?: ProgramPlaces;
 }
@@ -44,7 +46,8 @@ const GPU_LIMIT_MS = 8_000;
 
 /** Looks at everything and resolves with what was found, in a fixed order. Never rejects. */
 export function examine(options: DoctorOptions): Promise<readonly Check[]> {
-  return runChecks(doctorPlans(options), options.clock ?? systemClock, options.onCheck);
+  const { clock = systemClock, onCheck, signal } = options;
+  return runChecks(doctorPlans(options), { clock, onCheck, signal });
 }
 
 /** What examine would look at, in its order: for whoever shows checks as they end. */
