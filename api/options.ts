@@ -15,8 +15,9 @@ import { type DaemonFlags, type DaemonSettings, parseDaemon } from "./daemon-fla
 import { parseDuration } from "./duration.ts";
 import { fail } from "./errors.ts";
 
-/** Which model the agents talk to: an OpenAI-compatible server, or the scripted mock. */
+/** Which model the agents talk to: an OpenAI-compatible server, on a fleet the servers of their own nodes, or the scripted mock. */
 export type ModelChoice =
+  | { readonly kind: "node"; readonly model: string }
   | { readonly kind: "openai"; readonly url: string; readonly model: string; readonly apiKey: string | undefined }
   | { readonly kind: "mock" };
 
@@ -27,6 +28,8 @@ export interface TaskOptions {
   readonly role: string;
   readonly agents: number;
   readonly model: ModelChoice;
+  /** The fleet whose nodes run the agents; absent: this process does. */
+  readonly fleet?: FleetOptions;
   readonly timeoutMs: number;
   /** Print one JSON object instead of text. */
   readonly json: boolean;
@@ -37,7 +40,7 @@ export interface TaskOptions {
 }
 
 /** The options as the command line has them: text, or absent. */
-export interface TaskFlags {
+export interface TaskFlags extends FleetFlags {
   readonly repo?: string;
   readonly task?: string;
   readonly role?: string;
@@ -104,12 +107,18 @@ export function taskOptions(flags: TaskFlags, env: NodeJS.ProcessEnv = process.e
   const parsed = SCHEMA.safeParse(given);
   if (!parsed.success) throw optionInvalid(parsed.error.issues[0], given);
   const { repo, task, role, agents, timeout, modelUrl, model } = parsed.data;
+  const asksFleet = flags.servers || flags.prefix || flags.creds || env.FLOTILLA_SERVERS;
+  const fleet = asksFleet ? fleetOptions(flags, env) : undefined;
   return {
     repo: isAddress(repo) ? repo : resolve(repo),
     task,
     role,
     agents,
-    model: chooseModel(modelUrl, model, flags, env.FLOTILLA_API_KEY || undefined),
+    model:
+      fleet === undefined
+        ? chooseModel(modelUrl, model, flags, env.FLOTILLA_API_KEY || undefined)
+        : chooseFleetModel(model, flags),
+    ...(fleet !== undefined && { fleet }),
     timeoutMs: timeout,
     json: flags.json ?? false,
     apply: flags.apply ?? false,
@@ -154,6 +163,22 @@ function chooseModel(
   }
   throw fail("ModelNotChosen", MODEL_CHOICES);
 }
+
+/** FLOTILLA_MODEL_URL is for tasks in this process and not looked at. */
+function chooseFleetModel(model: string | undefined, { modelUrl }: TaskFlags): ModelChoice {
+  if (modelUrl !== undefined) {
+    const message =
+      "--model-url: agents on a fleet (--servers, FLOTILLA_SERVERS) ask the model servers of their own nodes: leave it out, or leave the fleet out.";
+    throw fail("OptionInvalid", message, { data: { option: "modelUrl" } });
+  }
+  if (model === "mock") return { kind: "mock" };
+  if (model !== undefined) return { kind: "node", model };
+  throw fail("ModelNotChosen", FLEET_MODEL_CHOICES);
+}
+
+const FLEET_MODEL_CHOICES = `no model is chosen. Name one that a node of the fleet has (flotilla nodes lists them):
+  --model NAME (FLOTILLA_MODEL)
+or ask for the scripted mock: --model mock`;
 
 const MODEL_CHOICES = `no model is chosen. Either name an OpenAI-compatible server and a model on it:
   --model-url http://127.0.0.1:8000/v1 --model NAME
