@@ -8,7 +8,7 @@
 //      others notice within the lease, and guards end what this process has started.
 // HS3  With --json stdout holds one object, written when the node is ready; log lines and everything else go to stderr.
 
-import { Agent, Collector } from "../actors/index.ts";
+import { fleetActorTypes } from "../actors/index.ts";
 import { type Daemon, openDaemon } from "../nodes/index.ts";
 import {
   type ActorSystem,
@@ -44,7 +44,7 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
   const live = options.json ? err : out;
   const paper = makePaper(out.columns ?? COLUMNS, !options.json && wantsColour(out.isTTY === true));
   const say = (line: string) => void live.write(`${line}\n`);
-  const types = [Agent, Collector, ...(await loadTypes(options.actors))];
+  const types = [...fleetActorTypes, ...(await loadTypes(options.actors))];
   const log = foldedLog(systemClock, (text, line) => say(logText(text, line, paper)));
   const tell = (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) =>
     log.sink({ level, atMs: systemClock.now(), node: options.name, message, data });
