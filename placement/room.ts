@@ -141,13 +141,20 @@ const sum = <T>(list: readonly T[], of: (item: T) => number): number => list.red
 
 /** How little a need leaves over of the devices it takes: 1 when nothing (RM3). Whole ones: of the node's whole devices. */
 export function gpuFit({ gpus }: Room, need: Need): number {
-  const suited = gpus.filter((device) => suits(device, need));
-  if (suited.length === 0) return gpus.length === 0 ? 1 : 0;
-  if (need.share === 1) return 1 - (suited.length - need.devices) / gpus.length;
-  const left = (device: Device) =>
-    need.share > 0 ? device.free - need.share : (device.freeBytes - need.gpuMemoryBytes) / device.memoryBytes;
-  return 1 - Math.min(...suited.map(left));
+  if (gpus.length === 0) return 1;
+  let suited = 0;
+  let least = 1;
+  for (const device of gpus) {
+    if (!suits(device, need)) continue;
+    suited++;
+    least = Math.min(least, leftOver(device, need));
+  }
+  if (suited === 0) return 0;
+  return need.share === 1 ? 1 - (suited - need.devices) / gpus.length : 1 - least;
 }
+
+const leftOver = ({ free, freeBytes, memoryBytes }: Device, { share, gpuMemoryBytes }: Need): number =>
+  share > 0 ? free - share : (freeBytes - gpuMemoryBytes) / memoryBytes;
 
 /** The greatest share in use, with the need granted, of anything that it asks for (GPUs aside) or, without a need, of anything. */
 export function usedShare(resources: Amounts | undefined, { free }: Room, need?: Need): number {

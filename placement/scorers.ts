@@ -23,6 +23,8 @@ interface Seen {
   readonly recent: number;
   /** Less what was just placed; undefined when nothing is asked for. */
   readonly room: Room | undefined;
+  /** What was just placed leaves too little. */
+  readonly isFilled: boolean;
 }
 
 /** What others of the field have, to measure by. */
@@ -50,7 +52,7 @@ export const SCORERS: readonly Scorer[] = [
     name: "room",
     weight: 64,
     concerns: ({ need }) => need !== undefined,
-    score: ({ room }, { need }) => (room === undefined || need === undefined || !shortage(room, need) ? 1 : 0),
+    score: ({ isFilled }) => (isFilled ? 0 : 1),
   },
   {
     name: "near",
@@ -146,6 +148,7 @@ const within = (part: number): number => (part > 0 ? Math.min(part, 1) : 0);
 function look(record: NodeRecord, asked: Asked): Seen {
   const { options, need, kin } = asked;
   const recent = asked.recent.get(record.node);
+  const left = recent?.room;
   const isAboutEngines = options.model !== undefined || options.near !== undefined;
   const engine = isAboutEngines ? engineOf(record, options.model) : undefined;
   const sent = engine === undefined ? 0 : (recent?.models.get(engine.model) ?? 0);
@@ -156,7 +159,9 @@ function look(record: NodeRecord, asked: Asked): Seen {
     kin: isFull ? 0 : (kin.get(record.node) ?? 0),
     engine,
     recent: sent,
-    room: need === undefined ? undefined : (recent?.room ?? freeRoom(record)),
+    room: need === undefined ? undefined : (left ?? freeRoom(record)),
+    // Nothing was placed: a filter has found that the room reported is enough.
+    isFilled: need !== undefined && left !== undefined && shortage(left, need) !== undefined,
   };
 }
 

@@ -115,7 +115,7 @@ describe("what it has", () => {
       asks({ gpus: 0.6 }),
       "passes: it has 0 GPUs with a share of 0.6 free; 1 asked for",
     ],
-    ["sums of fractions", host("a", {}, {}, [gpu(1 - 0.1 - 0.2 - 0.7 + 0.3)]), asks({ gpus: 0.3 })],
+    ["sums of fractions", host("a", {}, {}, [gpu(0.3)]), asks({ gpus: 0.1 + 0.2 })],
     ["one and a half", devices, asks({ gpus: 1.5 }), "stays: it has 0 GPUs to divide so in all; 1.5 asked for"],
     [
       "memory of each device",

@@ -53,6 +53,12 @@ describe("how bundles lie", () => {
     else expect(found).toEqual(expected);
   });
 
+  test("packing takes one node, if need be an emptier one, rather than the rest of two", () => {
+    expect(plan(ones(3), "pack", [cpus("a", 2, 8), cpus("b", 4, 8), cpus("c", 2, 8)])).toMatchObject({
+      nodes: ["b", "b", "b"],
+    });
+  });
+
   test("packing takes the fullest node that will do", () => {
     expect(plan([{ cpus: 1 }], "pack", [cpus("a", 8), cpus("b", 2, 8), cpus("c", 4, 8)])).toMatchObject({
       nodes: ["b"],
@@ -86,7 +92,7 @@ describe("what was just placed", () => {
 
   test("is kept out of the way, and forbids nothing", () => {
     const nodes = [cpus("a", 1), cpus("b", 1)];
-    for (const seed of [1, 2, 3])
+    for (const seed of [1, 2, 3, 4, 5, 6, 7, 8])
       expect(plan([{ cpus: 1 }], "pack", nodes, { recent: filled("a") }, seed)).toMatchObject({ nodes: ["b"] });
     expect(plan(ones(2), "pack", nodes, { recent: filled("a") }).kind).toBe("planned");
   });
@@ -189,9 +195,9 @@ test("a plan is found exactly when there is one, and it fits", () => {
         if (strategy === "strict-spread") expect(new Set(at).size).toBe(at.length);
       },
     ),
-    { numRuns: 1_500 },
+    { numRuns: 600 },
   );
-  expect(feasible).toBeGreaterThan(200);
+  expect(feasible).toBeGreaterThan(100);
 });
 
 test("the only plan for 8 bundles on 64 nodes is found", () => {
@@ -217,7 +223,7 @@ test("a plan that leaves nothing over is found among 64 nodes", () => {
           expect(plan(asked, strategy, nodes, {}, seed)).toMatchObject({ kind: "planned" });
       },
     ),
-    { numRuns: 200 },
+    { numRuns: 60 },
   );
 });
 

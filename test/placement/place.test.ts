@@ -38,7 +38,7 @@ describe("on any fleet", () => {
           for (const part of [score, ...Object.values(parts)]) expect(part >= 0 && part <= 1).toBe(true);
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: 600 },
     );
   });
 
@@ -51,7 +51,7 @@ describe("on any fleet", () => {
         expect(JSON.parse(JSON.stringify(decision))).toEqual(decision);
         expect(seen).toEqual(before);
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 });

@@ -180,7 +180,7 @@ describe("siblings", () => {
         live.push({ word, node: chosen });
       }
     };
-    fc.assert(fc.property(fc.array(anyStep, { maxLength: 40 }), fc.nat(), run), { numRuns: 300 });
+    fc.assert(fc.property(fc.array(anyStep, { maxLength: 40 }), fc.nat(), run), { numRuns: 200 });
   });
 });
 

@@ -143,6 +143,19 @@ describe("a council", () => {
   });
 });
 
+test("a report that makes no sense makes no score that makes none", () => {
+  const figures = [Number.NaN, -1, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  const nodes = figures.flatMap((figure, index) => [
+    server(`running${index}`, { running: figure }),
+    server(`slots${index}`, { slots: figure }),
+    node(`actors${index}`, { report: report({ actors: figure, engines: [engine("tiny", { kvUsage: figure })] }) }),
+  ]);
+  const { parts } = rank(nodes, wish({ model: "tiny", near: "team" }), { near: siblings({ running0: 1 }) });
+  expect(parts.size).toBe(nodes.length);
+  for (const each of parts.values())
+    for (const part of Object.values(each)) expect(part >= 0 && part <= 1, JSON.stringify(each)).toBe(true);
+});
+
 test("only what concerns a request is scored", () => {
   const parts = (request: Partial<PlacementRequest>, nodes = [node("a")]) =>
     Object.keys(rank(nodes, request).parts.get("a") ?? {});
