@@ -14,6 +14,7 @@ import { AGENTS_MAX } from "../actors/index.ts";
 import { type DaemonFlags, type DaemonSettings, parseDaemon } from "./daemon-flags.ts";
 import { parseDuration } from "./duration.ts";
 import { fail } from "./errors.ts";
+import { parseLabels } from "./labels.ts";
 
 /** Which model the agents talk to: an OpenAI-compatible server, on a fleet the servers of their own nodes, or the scripted mock. */
 export type ModelChoice =
@@ -328,23 +329,6 @@ export function nodeOptions(
 }
 
 const HOST_MAX = 40;
-const LABEL = /^([A-Za-z0-9_./-]{1,63})=([^=,]{0,255})$/;
-
-/** "zone=a,gpu=a100", also given several times. Throws OptionInvalid. */
-function parseLabels(given: readonly string[]): Readonly<Record<string, string>> {
-  const pairs = given
-    .flatMap((text) => text.split(","))
-    .map((text): [string, string] => {
-      const [, key, value] = LABEL.exec(text.trim()) ?? [];
-      if (key !== undefined && value !== undefined) return [key, value];
-      const got = JSON.stringify(text.slice(0, SHOWN_MAX));
-      throw fail("OptionInvalid", `--labels: expected key=value, as in zone=a,gpu=a100, got ${got}.`);
-    });
-  const twice = pairs.find(([key], at) => pairs.findIndex(([other]) => other === key) !== at);
-  if (twice !== undefined) throw fail("OptionInvalid", `--labels: expected each key once, got "${twice[0]}" twice.`);
-  return Object.fromEntries(pairs);
-}
-
 export interface ServerFlags {
   readonly folder?: string;
   readonly port?: string;

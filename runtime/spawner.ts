@@ -33,7 +33,7 @@ export interface SpawnerOptions {
   readonly peers: Peers;
   readonly types: Types;
   readonly shipper: CodeShipper;
-  readonly whereabouts: Pick<Whereabouts, "placing" | "grants" | "decisions">;
+  readonly whereabouts: Pick<Whereabouts, "placing" | "grants" | "decisions" | "placed">;
   readonly questions: Questions;
   /** Who is there; empty in a process that is alone. */
   readonly nodes: () => readonly NodeRecord[];
@@ -61,7 +61,11 @@ export class Spawner {
     const decision = placing.placer.place(wanted);
     if (!isThenable(decision) && decision.kind === "placed" && decision.node === here && !this.#needsMore(request))
       return this.#options.host.spawn(request, parent);
-    return placing.run(wanted, placeTimeoutMs, decision, (placed) => this.#spawnOn(placed, request, type, parent));
+    return placing.run(wanted, placeTimeoutMs, decision, async (placed) => {
+      const address = await this.#spawnOn(placed, request, type, parent);
+      whereabouts.placed(wanted, placed.node, address);
+      return address;
+    });
   }
 
   async #spawnOn(

@@ -9,7 +9,7 @@ import { type GroupOptions, openGroup, type PlacementGroup } from "./groups.ts";
 import type { LogLevel } from "./log.ts";
 import { NODE_ACTOR, NodeActorType, nodeActorType } from "./node-actor.ts";
 import type { NodeRecord } from "./node-record.ts";
-import type { Decision } from "./placer.ts";
+import type { Decision, PlacementRequest } from "./placer.ts";
 import { Placing, type PlacingOptions } from "./placing.ts";
 import type { ActorSystem } from "./system.ts";
 import type { SystemSettings } from "./system-settings.ts";
@@ -30,11 +30,13 @@ export class Whereabouts {
   readonly decisions: Decisions;
   readonly #settings: SystemSettings;
   readonly #system: ActorSystem;
+  readonly #watch: Ties["watch"];
 
   constructor(settings: SystemSettings, system: ActorSystem, { watch, log }: Ties) {
     const { node, clock, ports, callTimeoutMs, membership, admission } = settings;
     this.#settings = settings;
     this.#system = system;
+    this.#watch = watch;
     const waiting = new WaitingLog({ announce: (told) => membership?.announce({ waiting: told }), log });
     const onWaiting: PlacingOptions["onWaiting"] = (id, request) => waiting.told(id, request);
     this.placing = new Placing({ placer: ports.placer, clock, waitMs: callTimeoutMs, onWaiting });
@@ -48,6 +50,13 @@ export class Whereabouts {
 
   #record(node: string): NodeRecord | undefined {
     return this.#settings.membership?.nodes().find((record) => record.node === node);
+  }
+
+  /** An actor was made where its placer wanted it; one that was placed by its siblings is no sibling any more when it has ended. */
+  placed(request: PlacementRequest, node: string, address: Address): void {
+    const { placer } = this.placing;
+    if (placer.ended !== undefined && request.placement !== undefined)
+      this.#watch(address, () => placer.ended?.(request, node));
   }
 
   /** Who is there, or how they stand, has changed. */

@@ -72,7 +72,10 @@ class ModelServers {
     signal.addEventListener("abort", giveUp, { once: true });
     const done = engine.use();
     try {
-      yield* chunksOf(await ask(engine, body, session, asking.signal));
+      for await (const chunks of chunksOf(await ask(engine, body, session, asking.signal))) {
+        engine.sign();
+        yield chunks;
+      }
     } finally {
       done();
       signal.removeEventListener("abort", giveUp);

@@ -32,11 +32,12 @@ async function refusal(form: AdmissionForm, resources: Amounts): Promise<Refusal
 }
 
 const cases: Cases<AdmissionForm> = {
-  "a grant says what it is, and is plain data but for its release": async (make) => {
-    const { release, ...plain } = await granted(await make(), { cpus: 1.5, gpus: 0.25, gpuMemoryBytes: GIB });
+  "a grant says what it is, and is plain data but for what is done with it": async (make) => {
+    const { release, renew, ...plain } = await granted(await make(), { cpus: 1.5, gpus: 0.25, gpuMemoryBytes: GIB });
     expect(plain).toMatchObject({ kind: "granted", resources: { cpus: 1.5, gpus: 0.25 } });
     expect(plain.devices).toHaveLength(1);
     expect(JSON.parse(JSON.stringify(plain))).toEqual(plain);
+    renew();
     release();
   },
   "an actor without GPUs gets no device and no variable": async (make) => {
