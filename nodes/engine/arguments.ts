@@ -42,6 +42,7 @@ export function engineCommand(settings: VllmSettings, ports: EnginePorts): reado
     "{name}": servedName(settings),
     "{port}": String(ports.port),
     "{kvEvents}": String(ports.kvEvents?.port ?? 0),
+    "{kvReplay}": String(ports.kvEvents?.replayPort ?? 0),
   };
   const asks = settings.program.some((argument) => argument in filled);
   if (!asks) return [...settings.program, ...vllmArguments(settings, ports)];
