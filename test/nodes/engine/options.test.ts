@@ -95,8 +95,8 @@ it("puts its arguments after a program's own, or fills them in where they are as
     "serve",
     "org/m",
   ]);
-  const program = ["bash", "serve.sh", "{model}", "{port}", "{kvEvents}"];
-  expect(engineCommand(vllm({ program, extraArgs: ["-x"] }), { port: 81 })).toEqual(
-    "bash serve.sh org/m 81 0 -x".split(" "),
-  );
+  const program = ["bash", "serve.sh", "{model}", "{port}", "{kvEvents}", "{kvReplay}"];
+  expect(
+    engineCommand(vllm({ program, extraArgs: ["-x"] }), { port: 81, kvEvents: { port: 5, replayPort: 6 } }),
+  ).toEqual("bash serve.sh org/m 81 5 6 -x".split(" "));
 });
