@@ -39,12 +39,8 @@ export interface VllmOptions {
   readonly servedName?: string;
   /**
    * The program, and arguments before ours; default: `vllm` on the PATH. Ours are `serve MODEL --port …`.
-<<<<<<< HEAD
-   * Where one of its own is {model}, {name}, {port}, {kvEvents} or {kvReplay}, these are filled in, and it gets `extraArgs` but no others.
-=======
    * Where one of its own is {model}, {name}, {port}, {kvEvents} or {kvReplay}, these are filled in (0: no such port), and it gets
    * `extraArgs` but no others.
->>>>>>> part-engine
    */
   readonly program?: string | readonly string[];
   /** On 127.0.0.1. 0, the default: a free one, chosen at the start. */
