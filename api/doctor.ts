@@ -28,10 +28,7 @@ export function addDoctorCommand(program: Command, terminal: Terminal, done: (st
 }
 
 async function doctorCommand({ json, ...choice }: DoctorChoice, { out, err, signal }: Terminal): Promise<number> {
-  const options = {
-    ...choice,
-    gpus: (signal: AbortSignal, places: Parameters<typeof gpuToolsVerdict>[0]) => gpuToolsVerdict(places, signal),
-  };
+  const options = { ...choice, gpus: gpuToolsVerdict };
   const paper = makePaper(out.columns ?? COLUMNS, !json && wantsColour(out.isTTY === true));
   const plans = doctorPlans(options);
   const width = Math.max(...plans.map(({ title }) => title.length));

@@ -30,7 +30,7 @@ export interface DoctorOptions {
   /** Model servers that a node would adopt: "http://127.0.0.1:8000". */
   readonly adopt?: readonly string[];
   /** Looks at the GPUs and their tools. */
-  readonly gpus: (signal: AbortSignal, places: ProgramPlaces) => Promise<Verdict>;
+  readonly gpus: (places: ProgramPlaces, signal: AbortSignal) => Promise<Verdict>;
   /** Told of each check as it ends. */
   readonly onCheck?: (check: Check) => void;
   /** Cuts what still runs. */
@@ -55,7 +55,7 @@ export function doctorPlans(options: DoctorOptions): readonly CheckPlan[] {
   const { adopt = [], gpus, clock = systemClock, places = programPlaces() } = options;
   return [
     ...programPlans(places),
-    plan("gpus", "GPUs", (signal) => gpus(signal, places), GPU_LIMIT_MS),
+    plan("gpus", "GPUs", (signal) => gpus(places, signal), GPU_LIMIT_MS),
     ...machinePlans(options, clock, places),
     ...portPlans(options, places),
     ...fleetPlans(options),
