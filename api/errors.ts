@@ -9,6 +9,10 @@ export const fail = errorsFrom({
     remedy: "Ask about an actor of a daemon that has a name, resources or a placement.",
   },
   PortTaken: { retryable: false, remedy: "Give another port, or end what listens there." },
+  ClockOff: {
+    retryable: false,
+    remedy: "Set this machine's clock by NTP (timedatectl set-ntp true), or that of the machine with the NATS server.",
+  },
   ModelNotChosen: { retryable: false, remedy: "Name a model server and a model, or ask for the mock by name." },
   FleetWithoutAgents: { retryable: true, remedy: "Start a node (flotilla node), or wait until one stops draining." },
   ModelNotOnFleet: {

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../api/cli.ts";
-import { nodesText } from "../../api/fleet-text.ts";
+import { nodesText } from "../../api/nodes-text.ts";
 import { fleetOptions, type NodeFlags, nodeOptions, serverOptions } from "../../api/options.ts";
 import { makePaper } from "../../api/paper.ts";
 import { isFlotillaError } from "../../runtime/index.ts";
