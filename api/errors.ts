@@ -33,6 +33,11 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ServerRefused: "Correct FLOTILLA_USER and FLOTILLA_PASS, --creds, or the user and password in FLOTILLA_SERVERS",
   ServerWithoutJetStream: "Start it with JetStream: nats-server -js, or flotilla server --folder DIR",
   NodeNameTaken: "Give this node another --name, or stop that one first",
+  NatsFolderInUse: "Stop that one, or give this one another --folder",
+  AmountsInvalid: "Write --resources as name=number with commas between them: cpus=8,memory=64GiB,licence=3",
+  GpuOverrideInvalid: "Correct --gpus (docs/gpus.md)",
+  GpuOverrideContradicted: "Correct --gpus, or leave it out: then those that are found are used",
+  EngineNeedsGpus: "Give it fewer (gpus=N, tp=N), or start fewer model servers on this machine",
 };
 
 /** An error as a sentence for a terminal: what was wrong, and what to do. */

@@ -7,17 +7,23 @@ import type { EngineReport, GpuReport, NodeRecord } from "../runtime/index.ts";
 import { labelsText, since, stateOf, typesText } from "./fleet-text.ts";
 import { clip, type Paper, table, wrap } from "./paper.ts";
 
-const NAME_MAX = 18;
-const MODEL_MAX = 26;
-const KIND_MAX = 30;
+const NAME_MAX = 16;
+const ID_MAX = 12;
 const REST_MAX = 40;
+/** What the other columns take, beside the names and one that may be as long as it likes: of GPUs, of model servers. */
+const BESIDE_GPU = 2 + 2 + 5 + 2 + 18 + 2 + ID_MAX;
+const BESIDE_MODEL = 2 + 2 + 8 + 2 + 7 + 2 + 5 + 2 + 5 + 2 + 8;
 const GIB = 2 ** 30;
 
 export function nodesText(nodes: readonly NodeRecord[], paper: Paper): string {
   const parts = [
     headed(OVERVIEW, nodes.map(overview), paper, [2]),
     faults(nodes, paper),
-    headed(GPUS, nodes.flatMap(gpus), paper),
+    headed(
+      GPUS,
+      nodes.flatMap((record) => gpus(record, paper.columns - nameWidth(nodes) - BESIDE_GPU)),
+      paper,
+    ),
     engines(nodes, paper),
     headed(HOSTED, nodes.map(hosted), paper),
     nodes.flatMap(leftOut),
@@ -50,7 +56,7 @@ function overview(record: NodeRecord): string[] {
     const whole = resources[name];
     if (whole === undefined) return "-";
     const free = report?.free[name];
-    return `${free === undefined ? "?" : shown(free)} of ${shown(whole)}${unit}`;
+    return `${free === undefined ? "?" : shown(free)}/${shown(whole)}${unit}`;
   };
   return [
     nameOf(record),
@@ -59,7 +65,7 @@ function overview(record: NodeRecord): string[] {
     of("cpus", figure),
     of("memoryBytes", gib, " GiB"),
     of("gpus", figure),
-    since(startedMs).slice(0, 16),
+    since(startedMs).slice(5, 16),
   ];
 }
 
@@ -71,20 +77,23 @@ function faults(nodes: readonly NodeRecord[], { colour, columns }: Paper): strin
   );
 }
 
-const gpus = (record: NodeRecord): string[][] =>
+const nameWidth = (nodes: readonly NodeRecord[]): number => Math.max(4, ...nodes.map((each) => nameOf(each).length));
+
+const gpus = (record: NodeRecord, width: number): string[][] =>
   (record.report?.gpus ?? []).map(({ id, kind, free, freeBytes, memoryBytes }: GpuReport) => [
     nameOf(record),
-    clip(kind, KIND_MAX),
+    clip(kind, width),
     percent(free),
     `${gib(freeBytes)} of ${gib(memoryBytes)} GiB`,
-    clip(id, 12),
+    clip(id, ID_MAX),
   ]);
 
 function engines(nodes: readonly NodeRecord[], paper: Paper): string[] {
   const all = nodes.flatMap((record) => (record.report?.engines ?? []).map((engine) => ({ record, engine })));
+  const width = paper.columns - nameWidth(nodes) - BESIDE_MODEL;
   const lines = headed(
     ENGINES,
-    all.map(({ record, engine }) => engineRow(record, engine)),
+    all.map(({ record, engine }) => engineRow(record, engine, width)),
     paper,
     [3, 4, 5, 6],
   );
@@ -97,12 +106,12 @@ function engines(nodes: readonly NodeRecord[], paper: Paper): string[] {
   });
 }
 
-function engineRow(record: NodeRecord, engine: EngineReport): string[] {
+function engineRow(record: NodeRecord, engine: EngineReport, width: number): string[] {
   const { model, state, running, waiting, slots, kvUsage, tokensPerS } = engine;
   const isUp = state === "ready" || state === "busy" || state === "draining";
   return [
     nameOf(record),
-    clip(model, MODEL_MAX),
+    clip(model, width),
     state,
     ...(isUp
       ? [

@@ -18,7 +18,14 @@ export { KV_TOPIC } from "./engine/arguments.ts";
 export { Engine, type KvEventsAddress } from "./engine/engine.ts";
 export { Engines } from "./engine/engines.ts";
 export type { EngineLoad } from "./engine/load.ts";
-export type { AdoptedOptions, EngineOptions, EngineRestart, EngineWatch, VllmOptions } from "./engine/options.ts";
+export {
+  type AdoptedOptions,
+  type EngineOptions,
+  type EngineRestart,
+  type EngineWatch,
+  engineSettings,
+  type VllmOptions,
+} from "./engine/options.ts";
 export type { ServerKind } from "./engine/probe.ts";
 export type { EngineStatus, Return } from "./engine/state.ts";
 export { type DiscoveryOptions, discoverGpus, type FoundGpus, type GpuDiscovery } from "./gpu/discovery.ts";
