@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
 import { type Models, modelsActor } from "../../../nodes/daemon/models-actor.ts";
 import { Engines, type VllmSimOptions } from "../../../nodes/index.ts";
-import { connect, type Handle } from "../../../runtime/index.ts";
+import { connect, type Handle, sleep, systemClock } from "../../../runtime/index.ts";
 import { caught } from "../../support/caught.ts";
 import { openSim } from "../../support/daemons.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -191,7 +191,9 @@ async function openRude(how: "broken" | "short") {
     if (!body.includes('"stream":true')) return response.end("{}");
     response.writeHead(200, { "content-type": "text/event-stream" });
     response.write('data: {"part":1}\n\n');
-    setTimeout(() => (how === "broken" ? response.destroy() : response.end()), 50);
+    await sleep(systemClock, 50);
+    if (how === "broken") response.destroy();
+    else response.end();
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
