@@ -143,6 +143,9 @@ export class ProcessPool {
     } catch (error) {
       void child.end();
       throw error;
+    } finally {
+      // Only now: starting another would take the machine's time from this one.
+      this.open();
     }
   }
 
@@ -189,15 +192,13 @@ export class ProcessPool {
     return refuse("resources.memoryBytes", `at least ${MEMORY_MIN_BYTES} for a ${kind} of its own`, memoryBytes);
   }
 
-  /** One that has joined the fleet and has no actor yet; where it was a warm one another is started in its place (PP5). */
+  /** One that has joined the fleet and has no actor yet; a warm one where that will do (PP5). */
   async #take(shape: Shape): Promise<Child> {
     if (shape.kind === "thread") return this.#start(shape);
     this.#wanted = this.#options.warm ?? 1;
     const warm = shape.memoryBytes === undefined ? this.#warmOne(shape) : undefined;
     if (warm !== undefined) this.#waiting.delete(warm);
-    const child = warm?.starting ?? this.#start(shape);
-    this.open();
-    return child;
+    return warm?.starting ?? this.#start(shape);
   }
 
   /** One that may have been told to import more than is wanted, unless nothing is. */
