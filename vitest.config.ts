@@ -9,8 +9,12 @@ export default defineConfig(({ mode }) => ({
     // Finds or builds the nats-server, once and before the workers.
     globalSetup: ["./test/support/nats-program.ts"],
     include: ["test/**/*.test.ts"],
-    // Long counts, which `npm run test:chaos` runs.
-    exclude: [...configDefaults.exclude, ...(mode === "chaos" ? [] : ["test/chaos/full.test.ts"])],
+    // Long counts, which `npm run test:chaos` runs, and a real vLLM, which `npm run test:vllm` does.
+    exclude: [
+      ...configDefaults.exclude,
+      ...(mode === "chaos" ? [] : ["test/chaos/full.test.ts"]),
+      ...(mode === "vllm" ? [] : ["test/vllm/**"]),
+    ],
     // Two cores are the smallest machine the suite promises to pass on.
     maxWorkers: 2,
     testTimeout: 30_000,

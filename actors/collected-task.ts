@@ -6,7 +6,7 @@
 //
 // CT1  Whom to wait for comes from the submission, never from the answers: a task nobody answers still ends, with everyone missing.
 // CT2  One result for each expected agent; the first one stays. A repeat is counted, a stranger refused.
-// CT3  An ended task does not change: what comes later is counted.
+// CT3  An ended task does not change, whatever comes later.
 
 import type { AgentResult } from "./agent/result.ts";
 import { type Ranking, rank } from "./council/ranking.ts";
@@ -46,9 +46,9 @@ export interface TaskOutcome {
   readonly missing: readonly Missing[];
   /** Results that came again from an agent that had answered. */
   readonly duplicates: number;
-  /** Results that came after the end. An outcome read later may show more. */
-  readonly late: number;
   readonly durationMs: number;
+  /** Name of the node that the collector lived on; absent in a process that is alone. */
+  readonly collectedOn?: string;
   /** The task whose outcome this is, when it was answered from the cache. */
   readonly cachedFrom?: string;
 }
@@ -63,7 +63,6 @@ export interface TaskStatus {
   readonly received: readonly string[];
   readonly waiting: readonly string[];
   readonly duplicates: number;
-  readonly late: number;
 }
 
 export class CollectedTask {
@@ -74,7 +73,6 @@ export class CollectedTask {
   readonly #missing: Missing[] = [];
   #ended: Pick<TaskOutcome, "status" | "ranking" | "durationMs"> | undefined;
   #duplicates = 0;
-  #late = 0;
 
   /** `startedMs` and every later `nowMs` are of one clock that never goes backwards. */
   constructor(submission: Submission, startedMs: number) {
@@ -90,13 +88,10 @@ export class CollectedTask {
   report(result: AgentResult, nowMs: number): Intake {
     const { agentId } = result;
     if (!this.submission.agentIds.includes(agentId)) return "stranger";
+    if (this.#ended !== undefined) return "late";
     if (this.#results.has(agentId)) {
       this.#duplicates++;
       return "duplicate";
-    }
-    if (this.#ended !== undefined) {
-      this.#late++;
-      return "late";
     }
     this.#results.set(agentId, result);
     this.#waiting.delete(agentId);
@@ -126,7 +121,6 @@ export class CollectedTask {
       received: [...this.#results.keys()],
       waiting: [...this.#waiting],
       duplicates: this.#duplicates,
-      late: this.#late,
     };
   }
 
@@ -139,7 +133,6 @@ export class CollectedTask {
         results: [...this.#results.values()],
         missing: [...this.#missing],
         duplicates: this.#duplicates,
-        late: this.#late,
       }
     );
   }
@@ -171,20 +164,14 @@ export class CollectedTask {
   }
 }
 
-/** A task that was answered from the cache: nobody was asked, so every result is late. */
+/** A task that was answered from the cache: nobody was asked. */
 export class CachedTask {
   readonly #submission: Submission;
   readonly #outcome: TaskOutcome;
-  #late = 0;
 
   constructor(submission: Submission, outcome: TaskOutcome) {
     this.#submission = submission;
     this.#outcome = outcome;
-  }
-
-  report(): Intake {
-    this.#late++;
-    return "late";
   }
 
   outcome(): TaskOutcome {
@@ -194,7 +181,7 @@ export class CachedTask {
   status(): TaskStatus {
     const { taskId, deadlineMs } = this.#submission;
     const received = this.#outcome.results.map((result) => result.agentId);
-    return { taskId, state: this.#outcome.status, deadlineMs, received, waiting: [], duplicates: 0, late: this.#late };
+    return { taskId, state: this.#outcome.status, deadlineMs, received, waiting: [], duplicates: 0 };
   }
 }
 

@@ -1,11 +1,15 @@
-// The collector as an actor: tasks are opened with it, agents' results come to it, whoever wants the outcome waits for it here.
+// The collector as an actor: tasks are opened with it, it reads their agents' results, whoever wants the outcome waits for it here.
 // It is not what an outcome consists of (collected-task.ts) nor who starts agents (council/council.ts).
 //
-// CO1  Every opened task ends: by its results, by `cancel`, or by a timer at its deadline.
-// CO2  `report`, `lose` and `cancel` never throw, whatever they name: cast and wrong, they would end the collector for everybody.
+//     agents ── agent.results.{taskId} ──▶ collector     read from before `open` answers until the task ends
+//
+// CO1  Every opened task ends: by its results, by `cancel`, by a timer at its deadline, or when its results cannot be read any more.
+// CO2  `lose` and `cancel` never throw, whatever they name: cast and wrong, they would end the collector for everybody. What is no
+//      result of ours in a topic is logged and passed over.
 // CO3  Bounded: open tasks and waiters are refused beyond their bounds, the oldest finished task is forgotten.
 // CO4  Waiting callers hold a place among the messages in hand, so it is spawned with more places than waiters (spawnCollector):
-//      otherwise results could not get in to end the waiting.
+//      otherwise nobody could get in to open, lose and cancel.
+// CO5  A task's subscription ends with the task, and a little after its deadline even when the collector was ended without a word.
 
 import { z } from "zod";
 import {
@@ -15,20 +19,16 @@ import {
   defineActor,
   type Handle,
   type SpawnOptions,
+  type Subscription,
   type Timer,
 } from "../runtime/index.ts";
-import type { AgentResult } from "./agent/result.ts";
-import {
-  CachedTask,
-  CollectedTask,
-  type Intake,
-  type Submission,
-  type TaskOutcome,
-  type TaskStatus,
-} from "./collected-task.ts";
+import { CachedTask, CollectedTask, type Submission, type TaskOutcome, type TaskStatus } from "./collected-task.ts";
 import { AGENTS_MAX } from "./council/roles.ts";
 import { fail } from "./errors.ts";
+import { ownNode } from "./own-node.ts";
 import { ResultCache } from "./result-cache.ts";
+import { readResult } from "./result-post.ts";
+import { agentResults } from "./subjects.ts";
 
 export interface CollectorLimits {
   readonly openMax: number;
@@ -41,6 +41,8 @@ export interface CollectorLimits {
 const DEFAULT_LIMITS: CollectorLimits = { openMax: 256, finishedMax: 256, waitersMax: 1_000 };
 /** Places beyond the waiters' (CO4). */
 const PLACES_FREE = 24;
+/** How long after a task's deadline its subscription ends by itself (CO5). */
+const READ_SLACK_MS = 5_000;
 
 /** How a submission was taken: agents may begin, or the outcome is known already. */
 export type Opened = { readonly kind: "opened" } | { readonly kind: "cached"; readonly outcome: TaskOutcome };
@@ -62,6 +64,8 @@ const submissionSchema = z.object({
 interface Held {
   readonly task: CollectedTask;
   readonly timer: Timer;
+  /** Aborts when its results are no longer read. */
+  readonly reading: AbortController;
   readonly ended: PromiseWithResolvers<void>;
 }
 
@@ -80,8 +84,8 @@ class CollectorActor {
     this.#cache = new ResultCache(this.#clock);
   }
 
-  /** Begins to collect. Throws SubmissionInvalid, TaskOpenedTwice, CollectorFull. */
-  open(submission: Submission): Opened {
+  /** Begins to collect: what is published from when it answers on. Throws SubmissionInvalid, TaskOpenedTwice, CollectorFull. */
+  async open(submission: Submission): Promise<Opened> {
     this.#check(submission);
     const { taskId, contentKey, deadlineMs } = submission;
     const cached = contentKey === undefined ? undefined : this.#cache.get(contentKey, taskId);
@@ -89,18 +93,44 @@ class CollectorActor {
       this.#keep(taskId, new CachedTask(submission, cached));
       return { kind: "cached", outcome: cached };
     }
+    const reading = new AbortController();
+    const { system } = actorContext();
+    const results = system.subscribe(agentResults.topic(taskId), { signal: reading.signal });
     const task = new CollectedTask(submission, this.#clock.monotonic());
-    const atDeadline = () => this.#settle(taskId, (nowMs) => task.end("deadline", nowMs));
-    const timer = actorContext().timers.after(deadlineMs - this.#clock.now(), atDeadline);
-    this.#open.set(taskId, { task, timer, ended: Promise.withResolvers() });
+    const leftMs = deadlineMs - this.#clock.now();
+    const timer = actorContext().timers.after(leftMs, () =>
+      this.#settle(taskId, (nowMs) => task.end("deadline", nowMs)),
+    );
+    const last = this.#clock.schedule(leftMs + READ_SLACK_MS, () => reading.abort());
+    reading.signal.addEventListener("abort", () => last.cancel(), { once: true });
+    const held = { task, timer, reading, ended: Promise.withResolvers<void>() };
+    this.#open.set(taskId, held);
+    try {
+      await results.ready();
+    } catch (error) {
+      this.#forget(taskId, held);
+      throw error;
+    }
+    void this.#read(taskId, results);
     return { kind: "opened" };
   }
 
-  /** Takes in a result, once for each expected agent. "unknown": no such task. */
-  report(result: AgentResult): Intake | "unknown" {
-    const finished = this.#finished.get(result.taskId);
-    if (finished !== undefined) return finished.report(result, this.#clock.monotonic());
-    return this.#settle(result.taskId, (nowMs, task) => task.report(result, nowMs)) ?? "unknown";
+  /** Takes in what comes until the task has ended. Never rejects. */
+  async #read(taskId: string, results: Subscription): Promise<void> {
+    const { system, log } = actorContext();
+    try {
+      for await (const { event } of results) {
+        const result = await readResult(system, event).catch((error: unknown) => {
+          log("warn", `an event for task ${taskId} is no result`, { error: String(error).slice(0, 500) });
+        });
+        if (result?.taskId === taskId) this.#settle(taskId, (nowMs, task) => task.report(result, nowMs));
+      }
+    } catch (error) {
+      const why = `Its result cannot be read any more: ${error instanceof Error ? error.message : String(error)}`;
+      this.#settle(taskId, (nowMs, task) => {
+        for (const agentId of task.status().waiting) task.lose(agentId, why, nowMs);
+      });
+    }
   }
 
   /** This agent will not answer; `message` says why in one sentence. */
@@ -118,7 +148,9 @@ class CollectorActor {
     const held = this.#open.get(taskId);
     if (held !== undefined) await this.#waitFor(held);
     const task = held?.task ?? this.#finished.get(taskId);
-    return task?.outcome() ?? this.#unknown(taskId);
+    const outcome = task?.outcome() ?? this.#unknown(taskId);
+    const node = ownNode(actorContext().system)?.name;
+    return node === undefined ? outcome : { ...outcome, collectedOn: node };
   }
 
   /** Where the task stands now. Throws TaskUnknown. */
@@ -153,13 +185,23 @@ class CollectorActor {
     const done = act(this.#clock.monotonic(), held.task);
     const outcome = held.task.outcome();
     if (outcome === undefined) return done;
-    held.timer.cancel();
-    this.#open.delete(taskId);
+    this.#forget(taskId, held);
     this.#keep(taskId, held.task);
     const { contentKey } = held.task.submission;
     if (contentKey !== undefined) this.#cache.put(contentKey, outcome);
     held.ended.resolve();
     return done;
+  }
+
+  #forget(taskId: string, { timer, reading }: Held): void {
+    timer.cancel();
+    reading.abort();
+    this.#open.delete(taskId);
+  }
+
+  /** When it is stopped, nothing more is read. */
+  onStop(): void {
+    for (const [taskId, held] of this.#open) this.#forget(taskId, held);
   }
 
   #keep(taskId: string, finished: CollectedTask | CachedTask): void {
@@ -192,7 +234,7 @@ class CollectorActor {
 }
 
 /** Spawned by spawnCollector (CO4). */
-export const Collector = defineActor("collector", CollectorActor);
+export const Collector = defineActor("collector", CollectorActor, { version: "1" });
 
 export type CollectorHandle = Handle<typeof Collector>;
 
@@ -200,7 +242,7 @@ export type CollectorHandle = Handle<typeof Collector>;
 export function spawnCollector(
   system: Pick<ActorSystem, "spawn">,
   limits: Partial<CollectorLimits> = {},
-  options: Pick<SpawnOptions, "name" | "namespace"> = {},
+  options: Pick<SpawnOptions, "name" | "namespace" | "placement"> = {},
 ): Promise<CollectorHandle> {
   const { waitersMax } = { ...DEFAULT_LIMITS, ...limits };
   return system.spawn(Collector, { ...options, args: [limits], concurrency: waitersMax + PLACES_FREE });

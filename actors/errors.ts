@@ -12,6 +12,10 @@ export const fail = errorsFrom({
   ModelReplyInvalid: { retryable: false, remedy: "Check that the address is that of an OpenAI-compatible server." },
   ModelReplyCut: { retryable: true, remedy: "Ask again; look at the model server's log if it happens twice." },
   ModelNotFound: { retryable: false, remedy: "Use one of the models that the message lists." },
+  NodeWithoutModel: {
+    retryable: true,
+    remedy: "Name a model that the message lists, or have the node serve this one.",
+  },
   // Ends of an agent's work.
   EmptyPlan: { retryable: false, remedy: "Read the model's reasoning; word the task more exactly." },
   PlanInvalid: { retryable: false, remedy: "Use a larger model, or a server that obeys JSON schemas." },
@@ -25,6 +29,7 @@ export const fail = errorsFrom({
     retryable: false,
     remedy: "Read what git said in the message; let the agent start from a new clone.",
   },
+  OriginMissing: { retryable: false, remedy: "Run the task again: what its nodes clone from was deleted." },
   AgentDefect: { retryable: false, remedy: "Report it with the message: this is a bug in flotilla." },
   // Councils.
   NoAgentsForRole: { retryable: false, remedy: "Use one of the roles that the message lists." },

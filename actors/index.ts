@@ -8,10 +8,11 @@ export type {
   DiffStat,
   FinalState,
   Operation,
+  ResultPlace,
   Verification,
 } from "./agent/result.ts";
 export { Agent, type AgentEvent, type AgentSetup, type ModelSpec, modelName } from "./agent-actor.ts";
-export type { Intake, Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
+export type { Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
 export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";
 export {
   type CouncilAgent,
@@ -23,4 +24,7 @@ export {
 export { type RankedResult, type Ranking, rank } from "./council/ranking.ts";
 export { AGENTS_MAX, agentIds, type Role, roleNamed, roleNames } from "./council/roles.ts";
 export { type ScoreParts, WEIGHTS } from "./council/score-parts.ts";
+export { fleetActorTypes } from "./fleet-actor-types.ts";
 export { contentKey, type TaskContent } from "./result-cache.ts";
+export { agentResults } from "./subjects.ts";
+export { type AgentOrder, authorOf, type Origin, type Workplace } from "./workplace.ts";

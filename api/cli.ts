@@ -14,15 +14,20 @@ import { addDeadLetterCommands } from "./dead-letters.ts";
 import { makeDemoRepository } from "./demo.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { sentenceOf } from "./errors.ts";
+import { addFleetFlags } from "./fleet-flags.ts";
+import type { TaskPlan } from "./job.ts";
 import { addNodeCommand } from "./node.ts";
 import { addNodesCommand } from "./nodes.ts";
 import { type ModelChoice, type TaskFlags, type TaskOptions, taskOptions, wantsColour } from "./options.ts";
-import { makePaper, type Paper, plain } from "./paper.ts";
+import { clip, makePaper, type Paper, plain } from "./paper.ts";
 import { progressLine } from "./progress.ts";
 import { addServerCommand } from "./server.ts";
-import { runTask, type TaskPlan } from "./task.ts";
+import { runTask } from "./task.ts";
 import { type FinishedTask, taskText } from "./task-text.ts";
+import { addUpCommand } from "./up.ts";
 import { taskView } from "./views.ts";
+import { addVllmSimCommand } from "./vllm-sim.ts";
+import { addWhyCommand } from "./why.ts";
 
 /** Where a command prints, and what may stop it. */
 export interface Terminal {
@@ -72,15 +77,15 @@ function makeProgram(terminal: Terminal, done: (status: number) => void): Comman
       outputError: (text, write) => write(text.replace(/^error:/, "flotilla:")),
     })
     .exitOverride();
-  program
-    .command("task")
-    .description("run a task with agents on a repository; the winner's work becomes a branch")
+  addFleetFlags(
+    program.command("task").description("run a task with agents on a repository; the winner's work becomes a branch"),
+  )
     .option("--repo <path-or-url>", "git repository: a folder or an address (required)")
     .option("--task <text>", "what to do, in your words (required)")
     .option("--role <name>", `role of the agents: ${roleNames().join(", ")} (default: DEV)`)
     .option("--agents <count>", "how many agents try (default: 3)")
     .option("--model-url <url>", "OpenAI-compatible server (FLOTILLA_MODEL_URL; key in FLOTILLA_API_KEY)")
-    .option("--model <name>", "model on that server, or mock (FLOTILLA_MODEL)")
+    .option("--model <name>", "model on that server, with --servers one that a node has, or mock (FLOTILLA_MODEL)")
     .option("--timeout <duration>", "time for the agents: 90s, 5m, 1h (default: 5m)")
     .option("--apply", "merge the winner's branch into the branch that is checked out")
     .option("--keep", "keep the agents' clones")
@@ -93,11 +98,14 @@ function makeProgram(terminal: Terminal, done: (status: number) => void): Comman
     .option("--json", "print one JSON object and nothing else")
     .allowExcessArguments(false)
     .action(async ({ json }: { json?: boolean }) => done(await demoCommand(json ?? false, terminal)));
+  addUpCommand(program, terminal, done);
   addServerCommand(program, terminal, done);
   addNodeCommand(program, terminal, done);
   addNodesCommand(program, terminal, done);
+  addWhyCommand(program, terminal, done);
   addDoctorCommand(program, terminal, done);
   addDeadLetterCommands(program, terminal, done);
+  addVllmSimCommand(program, terminal, done);
   return program;
 }
 
@@ -129,22 +137,31 @@ async function taskCommand(options: TaskOptions, terminal: Terminal): Promise<nu
   return report(finished, options, terminal, paper);
 }
 
-function planText({ taskId, source, role, sandbox }: TaskPlan, options: TaskOptions, { colour }: Paper): string {
+const SANDBOXES = {
+  bubblewrap: "bubblewrap",
+  none: "none: commands run with your own access; bubblewrap would confine them",
+  nodes: "each node's own: bubblewrap where it works",
+} as const;
+
+function planText({ taskId, source, role, sandbox, nodes }: TaskPlan, options: TaskOptions, paper: Paper): string {
+  const { colour } = paper;
   const where = `${source.path} (${source.branch ?? "detached"} at ${source.head.slice(0, 12)})`;
-  const apart = sandbox === "none" ? "none: commands run with your own access; bubblewrap would confine them" : sandbox;
   return [
     colour.bold(`Task ${taskId}: ${plain(options.task)}`),
     `Repository  ${plain(where)}`,
     `Agents      ${options.agents} in role ${role}`,
     `Model       ${modelText(options.model)}`,
-    `Sandbox     ${apart}`,
+    ...(nodes === null ? [] : [`Nodes       ${clip(nodes.join(", "), paper.columns - 12)}`]),
+    `Sandbox     ${SANDBOXES[sandbox ?? "nodes"]}`,
   ].join("\n");
 }
 
-const modelText = (model: ModelChoice): string =>
-  model.kind === "mock"
-    ? "mock: scripted agents, no language model is asked"
-    : `${plain(model.model)} at ${plain(model.url)}`;
+function modelText(choice: ModelChoice): string {
+  if (choice.kind === "mock") return "mock: scripted agents, no language model is asked";
+  return choice.kind === "node"
+    ? `${plain(choice.model)} on each agent's own node`
+    : `${plain(choice.model)} at ${plain(choice.url)}`;
+}
 
 function report(finished: FinishedTask, options: TaskOptions, { out, err }: Terminal, paper: Paper): number {
   const { outcome, durationMs } = finished;

@@ -4,7 +4,21 @@ import { errorsFrom, type FlotillaError } from "../runtime/index.ts";
 
 export const fail = errorsFrom({
   OptionInvalid: { retryable: false, remedy: "Correct the option that the message names." },
+  DecisionUnknown: {
+    retryable: false,
+    remedy: "Ask about an actor of a daemon that has a name, resources or a placement.",
+  },
+  PortTaken: { retryable: false, remedy: "Give another port, or end what listens there." },
   ModelNotChosen: { retryable: false, remedy: "Name a model server and a model, or ask for the mock by name." },
+  FleetWithoutAgents: { retryable: true, remedy: "Start a node (flotilla node), or wait until one stops draining." },
+  ModelNotOnFleet: {
+    retryable: true,
+    remedy: "Name one of the models that the message lists, or have a node serve this one.",
+  },
+  WorkMissing: {
+    retryable: false,
+    remedy: "Run the task again, and look at the log of the node that the message names.",
+  },
   NoAgentAsked: { retryable: true, remedy: "Mend what the message names: no agent could ask its model even once." },
 });
 

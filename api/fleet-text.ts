@@ -1,6 +1,7 @@
 // How a fleet looks in a terminal: the promises in force, its nodes, log lines.
 // It asks nobody (node.ts, nodes.ts).
 
+import type { Engine, Machine } from "../nodes/index.ts";
 import type { ActorSystem, LogLine, NodeRecord } from "../runtime/index.ts";
 import { clip, type Paper, plain, table } from "./paper.ts";
 
@@ -78,3 +79,35 @@ export function nodeText(own: NodeRecord, others: readonly NodeRecord[], facts: 
 }
 
 const ALLOWED = "whoever may use this fleet can run code here, with all rights of this process";
+
+const GIB = 2 ** 30;
+const gib = (bytes: number): string => `${Math.round(bytes / GIB)} GiB`;
+
+/** What a host has found on its machine. */
+export function machineText({ discovery, gpus, amounts }: Machine, { colour }: Paper): string {
+  const { cpus = 0, memoryBytes = 0, gpus: _, ...others } = amounts;
+  const own = Object.entries(others).map(([name, amount]) => `, ${plain(name)} ${amount}`);
+  const devices = gpus.map(({ index, kind, memoryBytes: bytes, id, faults }) => {
+    const wrong = faults.length === 0 ? "" : colour.red(`  ${plain(faults.map(({ message }) => message).join("; "))}`);
+    return `            ${index}  ${plain(kind)}, ${gib(bytes)}  ${colour.dim(plain(id))}${wrong}`;
+  });
+  const told = {
+    found: () => `${gpus.length}, told by ${discovery.kind === "found" ? plain(discovery.tool) : ""}`,
+    none: () => `none (${discovery.kind === "none" ? plain(discovery.why) : ""})`,
+    failed: () => colour.red(discovery.kind === "failed" ? `${plain(discovery.tool)}: ${plain(discovery.why)}` : ""),
+  }[discovery.kind]();
+  return [
+    `Machine     ${cpus} cores, ${gib(memoryBytes)} to grant${own.join("")}`,
+    `GPUs        ${told}`,
+    ...devices,
+  ].join("\n");
+}
+
+/** A model server's state in a line. */
+export function engineText({ model, url, status, version }: Engine, { colour }: Paper): string {
+  const where = url === undefined ? "" : ` at ${plain(url)}`;
+  const why = "why" in status && status.why !== undefined ? `: ${plain(status.why)}` : "";
+  const what = version === undefined ? "" : ` (${plain(version)})`;
+  const line = `model ${plain(model ?? url ?? "?")} is ${status.kind}${where}${what}${why}`;
+  return status.kind === "dead" ? colour.red(line) : line;
+}

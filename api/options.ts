@@ -7,14 +7,18 @@
 //     variable hides.
 
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { isAbsolute, resolve } from "node:path";
+import { homedir, hostname } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 import { AGENTS_MAX } from "../actors/index.ts";
+import { type DaemonFlags, type DaemonSettings, parseDaemon } from "./daemon-flags.ts";
+import { parseDuration } from "./duration.ts";
 import { fail } from "./errors.ts";
+import { parseLabels } from "./labels.ts";
 
-/** Which model the agents talk to: an OpenAI-compatible server, or the scripted mock. */
+/** Which model the agents talk to: an OpenAI-compatible server, on a fleet the servers of their own nodes, or the scripted mock. */
 export type ModelChoice =
+  | { readonly kind: "node"; readonly model: string }
   | { readonly kind: "openai"; readonly url: string; readonly model: string; readonly apiKey: string | undefined }
   | { readonly kind: "mock" };
 
@@ -25,6 +29,8 @@ export interface TaskOptions {
   readonly role: string;
   readonly agents: number;
   readonly model: ModelChoice;
+  /** The fleet whose nodes run the agents; absent: this process does. */
+  readonly fleet?: FleetOptions;
   readonly timeoutMs: number;
   /** Print one JSON object instead of text. */
   readonly json: boolean;
@@ -35,7 +41,7 @@ export interface TaskOptions {
 }
 
 /** The options as the command line has them: text, or absent. */
-export interface TaskFlags {
+export interface TaskFlags extends FleetFlags {
   readonly repo?: string;
   readonly task?: string;
   readonly role?: string;
@@ -50,14 +56,6 @@ export interface TaskFlags {
 
 const TASK_MAX_CHARACTERS = 20_000;
 const TIMEOUT_MAX_MS = 24 * 60 * 60_000;
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** "90s", "5m", "1.5h" in milliseconds; undefined when it is none of these. */
-export function parseDuration(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/.exec(text.trim());
-  return match === null ? undefined : Math.round(Number(match[1]) * (UNITS[match[2] ?? ""] ?? 0));
-}
-
 const duration = (text: string) => parseDuration(text) ?? Number.NaN;
 const isHttp = (text: string) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 
@@ -110,12 +108,18 @@ export function taskOptions(flags: TaskFlags, env: NodeJS.ProcessEnv = process.e
   const parsed = SCHEMA.safeParse(given);
   if (!parsed.success) throw optionInvalid(parsed.error.issues[0], given);
   const { repo, task, role, agents, timeout, modelUrl, model } = parsed.data;
+  const asksFleet = flags.servers || flags.prefix || flags.creds || env.FLOTILLA_SERVERS;
+  const fleet = asksFleet ? fleetOptions(flags, env) : undefined;
   return {
     repo: isAddress(repo) ? repo : resolve(repo),
     task,
     role,
     agents,
-    model: chooseModel(modelUrl, model, flags, env.FLOTILLA_API_KEY || undefined),
+    model:
+      fleet === undefined
+        ? chooseModel(modelUrl, model, flags, env.FLOTILLA_API_KEY || undefined)
+        : chooseFleetModel(model, flags),
+    ...(fleet !== undefined && { fleet }),
     timeoutMs: timeout,
     json: flags.json ?? false,
     apply: flags.apply ?? false,
@@ -160,6 +164,22 @@ function chooseModel(
   }
   throw fail("ModelNotChosen", MODEL_CHOICES);
 }
+
+/** FLOTILLA_MODEL_URL is for tasks in this process and not looked at. */
+function chooseFleetModel(model: string | undefined, { modelUrl }: TaskFlags): ModelChoice {
+  if (modelUrl !== undefined) {
+    const message =
+      "--model-url: agents on a fleet (--servers, FLOTILLA_SERVERS) ask the model servers of their own nodes: leave it out, or leave the fleet out.";
+    throw fail("OptionInvalid", message, { data: { option: "modelUrl" } });
+  }
+  if (model === "mock") return { kind: "mock" };
+  if (model !== undefined) return { kind: "node", model };
+  throw fail("ModelNotChosen", FLEET_MODEL_CHOICES);
+}
+
+const FLEET_MODEL_CHOICES = `no model is chosen. Name one that a node of the fleet has (flotilla nodes lists them):
+  --model NAME (FLOTILLA_MODEL)
+or ask for the scripted mock: --model mock`;
 
 const MODEL_CHOICES = `no model is chosen. Either name an OpenAI-compatible server and a model on it:
   --model-url http://127.0.0.1:8000/v1 --model NAME
@@ -287,10 +307,6 @@ export function nodeOptions(
   host = hostname(),
 ): NodeOptions {
   const { actors = [], lease = "normal", allowCode = false, warmProcesses } = flags;
-  if (actors.length === 0 && !allowCode) {
-    const expected = "a module that exports actor types, or --allow-code to take what scripts bring";
-    throw fail("OptionInvalid", `--actors: expected ${expected}, both are missing.`, { data: { option: "actors" } });
-  }
   if (lease !== "normal" && lease !== "fast") {
     throw fail("OptionInvalid", `--lease: expected normal or fast, got ${JSON.stringify(lease.slice(0, SHOWN_MAX))}.`);
   }
@@ -313,23 +329,6 @@ export function nodeOptions(
 }
 
 const HOST_MAX = 40;
-const LABEL = /^([A-Za-z0-9_./-]{1,63})=([^=,]{0,255})$/;
-
-/** "zone=a,gpu=a100", also given several times. Throws OptionInvalid. */
-function parseLabels(given: readonly string[]): Readonly<Record<string, string>> {
-  const pairs = given
-    .flatMap((text) => text.split(","))
-    .map((text): [string, string] => {
-      const [, key, value] = LABEL.exec(text.trim()) ?? [];
-      if (key !== undefined && value !== undefined) return [key, value];
-      const got = JSON.stringify(text.slice(0, SHOWN_MAX));
-      throw fail("OptionInvalid", `--labels: expected key=value, as in zone=a,gpu=a100, got ${got}.`);
-    });
-  const twice = pairs.find(([key], at) => pairs.findIndex(([other]) => other === key) !== at);
-  if (twice !== undefined) throw fail("OptionInvalid", `--labels: expected each key once, got "${twice[0]}" twice.`);
-  return Object.fromEntries(pairs);
-}
-
 export interface ServerFlags {
   readonly folder?: string;
   readonly port?: string;
@@ -358,6 +357,35 @@ export function serverOptions({ folder, port, durable = false }: ServerFlags): S
     mode: durable ? "durable" : "fast",
   };
 }
+
+export interface UpFlags {
+  readonly folder?: string;
+  readonly port?: string;
+  readonly host?: string;
+  readonly durable?: boolean;
+}
+
+/** Of a fleet's own server. */
+export interface UpOptions extends ServerOptions {
+  /** Undefined: the loopback. */
+  readonly host?: string;
+}
+
+/** Where `flotilla up` keeps a fleet's data when it is not told: FLOTILLA_HOME, or ~/.flotilla. Throws OptionInvalid. */
+export function upOptions({ folder, host, ...flags }: UpFlags, env: NodeJS.ProcessEnv = process.env): UpOptions {
+  const home = folder || env.FLOTILLA_HOME || join(homedir(), ".flotilla");
+  if (host !== undefined && !/^[A-Za-z0-9.:-]{1,255}$/.test(host)) {
+    throw fail(
+      "OptionInvalid",
+      `--host: expected an address of this machine, got ${JSON.stringify(host.slice(0, SHOWN_MAX))}.`,
+    );
+  }
+  return { ...serverOptions({ ...flags, folder: home }), ...(host !== undefined && { host }) };
+}
+
+/** A daemon's options, with what its environment says. Throws OptionInvalid, AmountsInvalid. */
+export const daemonSettings = (flags: DaemonFlags, env: NodeJS.ProcessEnv = process.env): DaemonSettings =>
+  parseDaemon(flags, { program: env.FLOTILLA_VLLM, apiKey: env.FLOTILLA_API_KEY });
 
 /** Whether text for this output should be coloured (no-color.org). */
 export const wantsColour = (isTerminal: boolean, env: NodeJS.ProcessEnv = process.env): boolean =>

@@ -35,8 +35,24 @@ export function progressLine(event: CouncilProgress, atMs: number, paper: Paper)
 }
 
 function tell(event: CouncilProgress): Told | undefined {
-  if (event.kind === "lost") return { step: "lost", good: false, text: event.message };
-  return event.kind === "agent" ? tellAgent(event.progress) : undefined;
+  switch (event.kind) {
+    case "agent":
+      return tellAgent(event.progress);
+    case "waiting":
+      return { step: "waits", good: undefined, text: event.why };
+    case "started": {
+      const again = event.attempt > 1 ? `, attempt ${event.attempt}` : "";
+      return event.node === undefined
+        ? undefined
+        : { step: "starts", good: undefined, text: `on ${event.node}${again}` };
+    }
+    case "again":
+      return { step: "begins anew", good: false, text: event.message };
+    case "lost":
+      return { step: "lost", good: false, text: event.message };
+    case "answered":
+      return undefined;
+  }
 }
 
 function tellAgent(progress: AgentProgress): Told {

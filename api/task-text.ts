@@ -141,14 +141,27 @@ function paramsText(params: unknown): string {
 const clipLine = (line: string, width: number) => (line.length <= width ? line : `${line.slice(0, width - 1)}…`);
 
 function next(finished: FinishedTask, paper: Paper): string[] {
-  const { repository, branch, applied, keptIn, durationMs } = finished;
+  const { repository, branch, applied, keptIn, durationMs, outcome } = finished;
   const path = plain(repository.path);
   const lines = [title(`Done in ${(durationMs / 1_000).toFixed(1)} s`, paper), `Repository  ${path}`];
+  lines.push(...places(outcome));
   if (branch !== null) lines.push(`Branch      ${branch}`);
   if (keptIn !== null) lines.push(`Clones      ${plain(keptIn)}`);
   if (applied !== null) lines.push(`Merged      into ${repository.branch ?? "HEAD"} as ${applied.slice(0, 12)}`);
   else if (branch !== null) lines.push(`Next        git -C ${quoted(path)} merge ${branch}`);
   return lines;
+}
+
+/** Which node each agent was on, and the collector; nothing for a task in one process. */
+function places({ results, collectedOn }: TaskOutcome): string[] {
+  const entries = results.flatMap(({ agentId, place }) => {
+    if (place === undefined) return [];
+    const attempt = place.attempt > 1 ? ` (attempt ${place.attempt})` : "";
+    const kept = place.keptIn === undefined ? "" : `, clone ${place.keptIn}`;
+    return [plain(`${agentId} on ${place.node}${attempt}${kept}`)];
+  });
+  const lines = entries.map((entry, index) => (index === 0 ? "Agents" : "").padEnd(12) + entry);
+  return collectedOn === undefined ? lines : [...lines, `Collector   on ${plain(collectedOn)}`];
 }
 
 /** As a shell needs it. */

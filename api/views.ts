@@ -14,6 +14,8 @@ export interface ResultView extends Pick<AgentResult, "agentId" | "success" | "o
   readonly commit: string | null;
   readonly diffStat: AgentResult["diffStat"];
   readonly error: AgentResult["error"];
+  /** Name of the node that the agent was on; null in one process, and without an answer. */
+  readonly node: string | null;
 }
 
 /** What `flotilla task --json` prints. */
@@ -28,6 +30,8 @@ export interface TaskView {
   /** Best first, then those without an answer. */
   readonly results: readonly ResultView[];
   readonly durationMs: number;
+  /** Name of the node that the collector was on; null in one process. */
+  readonly collector: string | null;
 }
 
 export function taskView(outcome: TaskOutcome, role: string, model: string, durationMs: number): TaskView {
@@ -38,12 +42,16 @@ export function taskView(outcome: TaskOutcome, role: string, model: string, dura
     return result === undefined ? [] : [resultView(entry, result)];
   });
   const silent = missing.filter(({ agentId }) => !answered.has(agentId)).map(missingView);
-  return { taskId, status, role, winner: ranking.winner, model, results: [...ranked, ...silent], durationMs };
+  const results = [...ranked, ...silent];
+  const { winner } = ranking;
+  return { taskId, status, role, winner, model, results, durationMs, collector: outcome.collectedOn ?? null };
 }
 
 function resultView({ agentId, rank, score, scoreParts, success }: RankedResult, result: AgentResult): ResultView {
-  const { operations, auditTrail, finalState, commit, diffStat, error } = result;
-  return { agentId, rank, score, scoreParts, success, operations, auditTrail, finalState, commit, diffStat, error };
+  const { operations, auditTrail, finalState, commit, diffStat, error, place } = result;
+  const ranked = { agentId, rank, score, scoreParts, success };
+  const node = place?.node ?? null;
+  return { ...ranked, operations, auditTrail, finalState, commit, diffStat, error, node };
 }
 
 const missingView = ({ agentId, reason, message }: TaskOutcome["missing"][number]): ResultView => ({
@@ -58,4 +66,5 @@ const missingView = ({ agentId, reason, message }: TaskOutcome["missing"][number
   commit: null,
   diffStat: null,
   error: { code: reason, message },
+  node: null,
 });

@@ -13,6 +13,7 @@ import { pipelinedCalls, sequentialCalls } from "./scenarios/local-calls.ts";
 import { localSpawn } from "./scenarios/local-spawn.ts";
 import { localStream } from "./scenarios/local-stream.ts";
 import { localActorMemory, outstandingMemory, remoteActorMemory } from "./scenarios/memory.ts";
+import { placementOne, placementRate, placementWhole } from "./scenarios/placement.ts";
 import {
   remoteEchoLarge,
   remoteEchoSmall,
@@ -44,6 +45,9 @@ const SCENARIOS: readonly Scenario[] = [
   durableTasks,
   outstandingMemory,
   remoteActorMemory,
+  placementRate,
+  placementOne,
+  placementWhole,
 ];
 
 /** Rounds thrown away first: the compilers have then seen the hot functions. */

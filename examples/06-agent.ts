@@ -29,5 +29,5 @@ for await (const event of agent.with({ timeoutMs: 60_000 }).work(task)) {
   if (event.kind === "progress" && event.progress.kind === "step") {
     console.log(event.progress.tool, event.progress.outcome);
   }
-  if (event.kind === "result") console.log("ended:", event.result.error?.message ?? event.result.finalState);
+  if (event.kind === "answered") console.log("ended:", event.error?.message ?? event.finalState);
 }

@@ -2,6 +2,7 @@
 
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
+import type { DeviceMasks } from "./gpu/override.ts";
 
 /** Where programs are looked for and kept. */
 export interface ProgramPlaces {
@@ -17,4 +18,14 @@ export function programPlaces(environment: NodeJS.ProcessEnv = process.env): Pro
   const cache = environment.FLOTILLA_CACHE || join(homedir(), ".cache", "flotilla");
   const path = (environment.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
   return { path, go: [...path, "/usr/local/go/bin"], cache };
+}
+
+/** Masks over the GPUs that this process was started under: those it starts see no others either. Absent: none. */
+export function deviceMasks(environment: NodeJS.ProcessEnv = process.env): DeviceMasks {
+  const { CUDA_VISIBLE_DEVICES: cuda, ROCR_VISIBLE_DEVICES: rocr, HIP_VISIBLE_DEVICES: hip } = environment;
+  return {
+    ...(cuda === undefined ? {} : { cuda }),
+    ...(rocr === undefined ? {} : { rocr }),
+    ...(hip === undefined ? {} : { hip }),
+  };
 }

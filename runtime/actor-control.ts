@@ -3,14 +3,23 @@
 
 import type { Address } from "./address.ts";
 import type { Questions } from "./calls.ts";
+import { type Clock, finishesWithin } from "./clock.ts";
 import type { ActorEnd, WireError } from "./envelope.ts";
 import { errorOf, failureOf } from "./failure.ts";
 import type { Host } from "./host.ts";
 import type { Peers } from "./peers.ts";
 import type { Routes } from "./routes.ts";
 
+/** What an actor that is alone in its process is given to answer beyond its time, before its process is ended. */
+const FORCE_AFTER_MS = 1_000;
+
 export interface ActorControlOptions {
   readonly node: string;
+  readonly clock: Clock;
+  /** The node that has started this one to hold one actor; undefined for any other. */
+  readonly parentOf: (node: string) => string | undefined;
+  /** Ends a process of this node, by its node id, whatever its actor does. */
+  readonly endProcess: (node: string) => Promise<unknown>;
   readonly host: Host;
   readonly peers: Peers;
   readonly routes: Routes;
@@ -29,7 +38,7 @@ export class ActorControl {
     return this.#whereItLives(address, async (at) => {
       if (at.node === this.#options.node) return this.#options.host.stop(at, timeoutMs);
       // The other node takes up to twice timeoutMs: for what is in hand and for onStop.
-      await this.#options.questions.ask((sink) => this.#options.peers.stop(at, "stop", timeoutMs, sink), 2 * timeoutMs);
+      await this.#endElsewhere(at, "stop", timeoutMs, 2 * timeoutMs);
     });
   }
 
@@ -37,8 +46,24 @@ export class ActorControl {
   kill(address: Address): Promise<void> {
     return this.#whereItLives(address, async (at) => {
       if (at.node === this.#options.node) return this.#options.host.kill(at);
-      await this.#options.questions.ask((sink) => this.#options.peers.stop(at, "kill", 0, sink));
+      await this.#endElsewhere(at, "kill", 0, 0);
     });
+  }
+
+  /** One that never lets go of its thread hears nothing of this: where it has a process to itself, the node of that ends it. */
+  async #endElsewhere(at: Address, how: "stop" | "kill", timeoutMs: number, withinMs: number): Promise<void> {
+    const { clock, questions, peers, parentOf } = this.#options;
+    const parent = parentOf(at.node);
+    const asked = questions.ask((sink) => peers.stop(at, how, timeoutMs, sink), withinMs);
+    const answers = (done: () => void) => void asked.then(done, done);
+    if (parent === undefined || (await finishesWithin(clock, withinMs + FORCE_AFTER_MS, answers))) await asked;
+    else await this.#force(at, parent);
+  }
+
+  async #force(at: Address, parent: string): Promise<void> {
+    const { node, questions, peers, endProcess } = this.#options;
+    if (parent === node) await endProcess(at.node);
+    else await questions.ask((sink) => peers.stop(at, "kill", 0, sink, parent));
   }
 
   /** Does `end` to an actor: at once where it is known to be, an actor may end itself. Nothing when it is no more. */

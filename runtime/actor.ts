@@ -8,6 +8,8 @@
 import type { RestartPolicy } from "./cell/supervisor.ts";
 import { callingModule } from "./code/call-site.ts";
 import { runtimeError } from "./errors.ts";
+import type { PlacementOptions } from "./placer.ts";
+import type { Amounts } from "./resources.ts";
 
 /** Any class: constructor arguments are the spawn's `args`. */
 export type ActorClass<Instance extends object = object, Args extends never[] = never[]> = new (
@@ -49,6 +51,20 @@ export interface TypeOptions {
   readonly module?: string;
 }
 
+/**
+ * How far an actor is kept apart from the others of its node. The same class lives in all three; apart, it needs a fleet, and its type must be
+ * exported from a module that does nothing but define.
+ *
+ * - `"shared"`: one thread and one heap with the others, thousands in one node. Whatever blocks, fills or ends the node's process reaches all.
+ * - `"thread"`: a thread of the node's process with its own event loop and heap. An endless loop, an error that nobody catches and `process.exit`
+ *   end nothing but this actor, and so does memory over its limit when it grows in steps. What ends the process ends the node: a crash in
+ *   native code, or half a gigabyte more than its limit in one piece. It cannot change the process (folder, user, signals), and native code does
+ *   not see environment variables of its own, so an actor with a GPU belongs into a process. It is started when it is wanted.
+ * - `"process"`: a process of its own, with its own environment. Nothing that it does to its thread, its memory or its process reaches other
+ *   actors; a limit on its memory bounds its heap, and all of it where the node may make cgroups. The node can keep some ready (`warmProcesses`).
+ */
+export type Isolation = "shared" | "thread" | "process";
+
 /** Bounds and conduct of one actor; every field has a default. */
 export interface SpawnOptions<Args extends readonly unknown[] = readonly unknown[]> {
   /** Arguments of the constructor, copied; kept for restarts. */
@@ -77,13 +93,19 @@ export interface SpawnOptions<Args extends readonly unknown[] = readonly unknown
   readonly copy?: boolean;
   /** On a fleet: outlive the process that spawned it, and come back on another node when its own dies. Default false. */
   readonly detached?: boolean;
-  /**
-   * "process": on a fleet, in a process of its own on the node that takes it, so that nothing it does to its thread, its memory or its process
-   * reaches other actors. Its type must be exported from a module that does nothing but define. Default "shared": with the node's others.
-   */
-  readonly isolation?: "shared" | "process";
+  /** What of its node the actor has to itself, see Isolation. Default "shared". */
+  readonly isolation?: Isolation;
   /** Node to live on; default: the placer chooses. */
   readonly node?: string;
+  /** What its node must grant it, for as long as it lives: { gpus: 0.5, cpus: 2 }. Default: nothing. */
+  readonly resources?: Amounts;
+  /** Where it may live, and where best. */
+  readonly placement?: PlacementOptions;
+  /**
+   * Milliseconds to wait for a place when no node will do. Default: the call time-out of its system (ten minutes with a model) while what
+   * stands against it may pass, and no time when nothing but a change of the fleet can help.
+   */
+  readonly placeTimeoutMs?: number;
 }
 
 /** Names a handle keeps for itself. */

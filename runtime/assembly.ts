@@ -19,11 +19,11 @@ import { Directory } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { type AnyHandle, type Dispatch, type HandleMaker, handleMaker } from "./handle.ts";
 import { Host, type SpawnRequest } from "./host.ts";
+import { ProcessPool } from "./isolation/process-pool.ts";
 import { LogForwarder, type LogLine } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { checkType } from "./options.ts";
 import { Peers } from "./peers.ts";
-import { ProcessPool } from "./processes/process-pool.ts";
 import { Recovery } from "./recovery.ts";
 import { Routes } from "./routes.ts";
 import { Spawner } from "./spawner.ts";
@@ -35,6 +35,7 @@ import { Tasks } from "./tasks/tasks.ts";
 import { Topics } from "./topics.ts";
 import { type Tracing, tracingFor } from "./trace.ts";
 import { type TypeRequest, Types } from "./types.ts";
+import { Whereabouts } from "./whereabouts.ts";
 
 export const STOP_TIMEOUT_MS = 5_000;
 
@@ -45,6 +46,7 @@ export class Assembly {
   readonly processes: ProcessPool | undefined;
   readonly peers: Peers;
   readonly directory: Directory;
+  readonly whereabouts: Whereabouts;
   readonly tasks: Tasks;
   readonly topics: Topics;
   readonly dispatch: Dispatch;
@@ -86,21 +88,35 @@ export class Assembly {
     const environment = this.#callEnvironment(counts);
     this.#questions = new Questions(environment);
     const { host, peers } = this;
-    this.control = new ActorControl({ node, host, peers, routes: this.#routes, questions: this.#questions });
+    this.control = new ActorControl({
+      node,
+      clock,
+      host,
+      peers,
+      routes: this.#routes,
+      questions: this.#questions,
+      parentOf: (peer) => membership?.nodes().find((record) => record.node === peer)?.parent,
+      endProcess: this.#endProcess,
+    });
     this.dispatch = {
       call: (address, method, args, options, attempt) => call(environment, address, method, args, options, attempt),
       cast: (address, method, args, options) => cast(environment, address, method, args, options),
       stream: (address, method, args, options) => new PendingStream(environment, address, method, args, options),
       stop: (address) => this.control.stop(address, STOP_TIMEOUT_MS),
     };
+    this.whereabouts = new Whereabouts(settings, system, {
+      watch: (address, onEnd) => (address.node === node ? this.host : this.peers).watch(address, onEnd),
+      log: (level, message, data) => this.host.log(level, message, data),
+    });
     this.#spawner = this.#newSpawner();
     this.#recovery = membership && this.#newRecovery(membership);
     this.processes = membership && this.#newProcesses(membership);
     this.topics = new Topics({ log: ports.eventLog, codec: values, counts });
     this.tasks = this.#newTasks(values);
     membership?.on((event) => {
+      this.whereabouts.changed();
       if (event.kind === "left") {
-        this.peers.gone(event.record.node);
+        this.peers.gone(event.record.node, event.why);
         this.#forwarder.forget(event.record.node);
         this.#spawner.nodeLeft();
       }
@@ -108,6 +124,8 @@ export class Assembly {
       if (event.kind === "rejoined") this.peers.rejoined();
     });
   }
+
+  readonly #endProcess = async (node: string): Promise<boolean> => (await this.processes?.kill(node)) ?? false;
 
   readonly #revive = (address: Address): AnyHandle => this.handleOf(address);
 
@@ -146,8 +164,11 @@ export class Assembly {
       counts,
       blobs: sharesBlobs ? ports.blobs : undefined,
       reconnected: () => membership?.reconnected(),
-      spawn: (request) => this.#spawner.make(request),
+      // What is granted here is this node's to say; its processes are told by it.
+      spawn: ({ granted, ...request }) =>
+        this.#spawner.make(membership?.record.parent !== undefined && granted ? { ...request, granted } : request),
       load: (request) => this.#load(request),
+      endProcess: this.#endProcess,
       isDeparted: (peer) => membership?.presence(peer).kind === "departed",
       moved: (key, from, actor) => this.#routes.left(key, from, actor),
     });
@@ -193,7 +214,7 @@ export class Assembly {
       peers: this.peers,
       types: this.types,
       shipper: new CodeShipper(ports.blobs, this.#loader),
-      placer: ports.placer,
+      whereabouts: this.whereabouts,
       questions: this.#questions,
       nodes: () => membership?.nodes() ?? nodes?.() ?? [],
       stop: (address) => void this.control.stop(address, STOP_TIMEOUT_MS).catch(() => {}),
@@ -247,6 +268,7 @@ export class Assembly {
       tracing: this.#tracing,
       spawnChild: (parent, type, options) => this.spawn(parent, type, options),
       handleOf: this.#revive,
+      grantedOf: (holder) => this.host.grantedOf(holder),
       durablesOf: (holder) => this.host.holdings.durablesOf(holder),
       log: this.host.log.bind(this.host),
     });
@@ -314,6 +336,7 @@ export class Assembly {
     await this.#settings.membership?.join();
     this.#started = true;
     this.processes?.open();
+    await this.whereabouts.answer((type, options) => this.spawn(undefined, type, options));
     this.#serve();
     for (const { type } of this.types.list()) this.#serve(type);
   }
@@ -333,11 +356,13 @@ export class Assembly {
   async #close(): Promise<void> {
     this.host.refuseNew();
     this.processes?.refuseNew();
+    this.whereabouts.refuseNew();
     const { membership, ports } = this.#settings;
     await this.tasks.close(STOP_TIMEOUT_MS);
     await this.drain();
     this.#recovery?.close();
     await Promise.all([this.processes?.close(), this.host.close(STOP_TIMEOUT_MS)]);
+    this.whereabouts.close();
     this.#forwarder.close();
     this.topics.close();
     // Who hears that this node has left asks no more how its actors ended.

@@ -50,6 +50,12 @@ const CHECKS: Readonly<Record<keyof ConnectOptions, Check>> = {
     expected: "an object of texts",
     isRight: (value) => isObject(value) && Object.values(value).every(isText),
   },
+  placer: { expected: 'the URL of a module, "file:///…"', isRight: isText },
+  resources: { expected: "amounts by name, as in { cpus: 8 }", isRight: isObject },
+  admission: {
+    expected: "an Admission",
+    isRight: (value) => has(value, "admit", "reserve", "renewGroup", "releaseGroup"),
+  },
   accepts: FLAG,
   allowCode: FLAG,
 };

@@ -5,16 +5,17 @@ import { type Clock, systemClock } from "./clock.ts";
 import { ownVersions } from "./code/code-format.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
 import { checkConnectOptions } from "./connect-options.ts";
-import { FleetPlacer } from "./fleet-placer.ts";
+import type { ProcessSettings } from "./isolation/process-pool.ts";
 import { LEASE_PROFILES } from "./lease.ts";
 import { type LogLevel, type LogSink, silentLog, unfailing } from "./log.ts";
 import { Membership } from "./membership.ts";
 import { memoryPorts } from "./memory/ports.ts";
 import type { NodeRecord } from "./node-record.ts";
 import { milliseconds, nodeName, plainName, refuse, wholeNumber } from "./options.ts";
+import type { Placer, PlacerModule, PlacerView } from "./placer.ts";
 import type { Ports } from "./ports.ts";
-import type { ProcessSettings } from "./processes/process-pool.ts";
 import { type Random, systemRandom } from "./random.ts";
+import type { Admission, Amounts } from "./resources.ts";
 import { ActorSystem } from "./system.ts";
 import type { SystemSettings } from "./system-settings.ts";
 
@@ -58,12 +59,28 @@ export interface ConnectOptions {
    * 0: each is started when it is wanted, which takes some tenths of a second.
    */
   readonly warmProcesses?: number;
+  /** `file:` URL of the module that places actors (PlacerModule). Default: the one of placement/. */
+  readonly placer?: string;
+  /** What this node has to grant, in all, and who grants it. Default: nothing. */
+  readonly resources?: Amounts;
+  readonly admission?: Admission;
 }
 
 const CALL_TIMEOUT_MS = 30_000;
 const WARM_MAX = 64;
 const CREDENTIALS = ["user", "pass", "token", "creds", "nkeySeed"] as const;
-const ON_A_FLEET = [...CREDENTIALS, "prefix", "labels", "accepts", "allowCode", "lease", "warmProcesses"] as const;
+const ON_A_FLEET = [
+  ...CREDENTIALS,
+  "prefix",
+  "labels",
+  "accepts",
+  "allowCode",
+  "lease",
+  "warmProcesses",
+  "placer",
+  "resources",
+  "admission",
+] as const;
 
 /**
  * An actor system: in this process alone (nothing to install, nothing to start) or, with `servers`, as a member of a fleet.
@@ -74,7 +91,7 @@ export function connect(options: ConnectOptions = {}): Promise<ActorSystem> {
   return open(options);
 }
 
-/** The same for a process that holds one actor of the node `parent`; called by processes/actor-process.ts. */
+/** The same for a process that holds one actor of the node `parent`; called by isolation/actor-program.ts. */
 export function connectProcess(options: ConnectOptions, parent: string): Promise<ActorSystem> {
   return open(options, parent);
 }
@@ -143,8 +160,12 @@ async function member(common: Common & Place, options: ConnectOptions): Promise<
   line("info", `connected to nats-server ${server.version} at ${server.address}`, { durability, replicas });
   return {
     ...settings,
-    ports: { ...ports, placer: new FleetPlacer(node, () => membership.nodes(), random) },
+    ports: {
+      ...ports,
+      placer: await openPlacer({ here: node, nodes: () => membership.nodes(), random }, options.placer),
+    },
     membership,
+    ...(options.admission !== undefined && { admission: options.admission }),
     sharesBlobs: true,
     allowCode: options.allowCode ?? false,
     servesTasks: options.accepts ?? false,
@@ -153,17 +174,38 @@ async function member(common: Common & Place, options: ConnectOptions): Promise<
   };
 }
 
+/** package.json says which module that is: the runtime knows no placer of its own but the one without choice. */
+const DEFAULT_PLACER = "#placer";
+
+async function openPlacer(view: PlacerView, module = DEFAULT_PLACER): Promise<Placer> {
+  const { openPlacer: open } = (await import(module)) as Partial<PlacerModule>;
+  return open === undefined ? refuse("placer", "the URL of a module that exports openPlacer", module) : open(view);
+}
+
 /** What the node's processes are to know; each setting as it was given. */
 function processesOf(name: string, options: ConnectOptions): ProcessSettings {
-  const { servers, prefix, labels, allowCode, lease, callTimeoutMs, warmProcesses: warm } = options;
+  const { servers, prefix, labels, allowCode, lease, callTimeoutMs, warmProcesses: warm, placer } = options;
   const { user, pass, token, creds, nkeySeed } = options;
-  const given = { servers, prefix, labels, allowCode, lease, callTimeoutMs, user, pass, token, creds, nkeySeed };
+  const given = {
+    servers,
+    prefix,
+    labels,
+    allowCode,
+    lease,
+    callTimeoutMs,
+    placer,
+    user,
+    pass,
+    token,
+    creds,
+    nkeySeed,
+  };
   const join = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   return { name, join, warm: warm === undefined ? undefined : wholeNumber("warmProcesses", warm, 0, WARM_MAX) };
 }
 
 function recordOf(node: string, name: string, clock: Clock, options: ConnectOptions): NodeRecord {
-  const { labels = {}, accepts = false, allowCode = false } = options;
+  const { labels = {}, accepts = false, allowCode = false, resources } = options;
   return {
     node,
     name,
@@ -175,5 +217,6 @@ function recordOf(node: string, name: string, clock: Clock, options: ConnectOpti
     ...ownVersions(),
     pid: process.pid,
     startedMs: clock.now(),
+    ...(resources !== undefined && { resources }),
   };
 }

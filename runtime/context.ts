@@ -18,6 +18,7 @@ import type { Durables } from "./holdings.ts";
 import type { LogLevel } from "./log.ts";
 import type { Random } from "./random.ts";
 import type { ActorReminders } from "./reminders.ts";
+import type { Granted } from "./resources.ts";
 import type { ActorState } from "./state.ts";
 import type { ActorSystem, SpawnArgs } from "./system.ts";
 import type { TaskAttempt } from "./tasks/task.ts";
@@ -45,6 +46,8 @@ export interface ActorContext {
   readonly trace: TraceContext | undefined;
   /** When the message in hand runs a task: its id, and the attempt's number, a fence for effects outside. */
   readonly attempt: TaskAttempt | undefined;
+  /** What its node has granted this actor: its GPUs, and the variables that make programs see them. Undefined when it asked for nothing. */
+  readonly granted: Granted | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly timers: ActorTimers;
@@ -100,6 +103,7 @@ export interface ContextEnvironment {
   spawnChild(parent: Cell, type: ActorType, options: SpawnArgs<ActorClass>[0]): Promise<AnyHandle>;
   handleOf(address: Address): AnyHandle;
   durablesOf(cell: Cell): Durables;
+  grantedOf(cell: Cell): Granted | undefined;
   log(level: LogLevel, message: string, data: Readonly<Record<string, unknown>>, cell: Cell): void;
 }
 
@@ -112,6 +116,9 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     timers: timersOf(cell, clock, environment.tracing),
     get attempt() {
       return currentRunning()?.message?.attempt;
+    },
+    get granted() {
+      return environment.grantedOf(cell);
     },
     get trace() {
       return currentRunning()?.message?.trace;

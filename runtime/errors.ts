@@ -87,6 +87,11 @@ const RUNTIME_ERRORS = {
   NoSuchMethod: { retryable: false, remedy: "Call one of the methods that data.methods lists." },
   NotSendable: { retryable: false, remedy: "Send plain data, Map, Set, Date, bytes or handles; data.path says where." },
   PayloadTooLarge: { retryable: false, remedy: "Send less in one message, or put it into blobs and send the hash." },
+  ResourcesTaken: {
+    retryable: true,
+    remedy:
+      "The node cannot grant what the actor asks for; the message says what is free. Ask for less, or leave the choice of node open.",
+  },
   StreamBroken: { retryable: true, remedy: "Part of the stream was lost on the way; ask again." },
   Unavailable: { retryable: true, remedy: "The node cannot be reached now; try again." },
   Unplaceable: { retryable: true, remedy: "No node fits; data.rejected says why for each." },

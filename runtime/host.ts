@@ -23,6 +23,8 @@ import { errorOf } from "./failure.ts";
 import { type FleetTies, type Holding, Holdings } from "./holdings.ts";
 import { type LogLevel, type LogLine, type LogSink, receiveLogLines } from "./log.ts";
 import type { SpawnSettings } from "./options.ts";
+import type { Decision, PlacementOptions } from "./placer.ts";
+import type { Amounts, Granted } from "./resources.ts";
 import type { Store } from "./store.ts";
 import type { Tracing } from "./trace.ts";
 import type { TypeRequest, Types } from "./types.ts";
@@ -40,6 +42,13 @@ export interface SpawnRequest extends TypeRequest {
   readonly owner?: string;
   /** The actor that spawned it. */
   readonly parent?: Address;
+  /** What the node that takes it must grant, and where it may live; also when it is made again. */
+  readonly resources?: Amounts;
+  readonly placement?: PlacementOptions;
+  /** What it has been granted there. */
+  readonly granted?: Granted;
+  /** Why it goes where it goes; kept by the node that takes it (decisions.ts). */
+  readonly decision?: Decision;
   /** The process that was made for it, when it shall have one of its own. */
   readonly process?: string;
   /** The entry of a node that has departed, to be taken over: the actor is made again. */
@@ -75,6 +84,7 @@ export class Host implements CellHost {
   /** Ids of actors whose names are being claimed. */
   readonly #claiming = new Set<string>();
   readonly holdings: Holdings;
+  readonly #granted = new WeakMap<Cell, Granted>();
   readonly #queue: RunQueue;
   #lastId = 0;
   #closed = false;
@@ -111,6 +121,11 @@ export class Host implements CellHost {
   /** The cell at an address of this node, while it lives. */
   find(address: Address): Cell | undefined {
     return this.#cells.get(address.id);
+  }
+
+  /** What this node has granted an actor; undefined when it asked for nothing. */
+  grantedOf(cell: Cell): Granted | undefined {
+    return this.#granted.get(cell);
   }
 
   /** Whether an actor at this address is about to be made: others may know of it before this node knows that it has the name. */
@@ -171,7 +186,7 @@ export class Host implements CellHost {
     parent?: Cell,
   ): Promise<Address> {
     const { directory, node } = this.#options;
-    const { takeover, ...again } = request;
+    const { takeover, granted: _, ...again } = request;
     const recoverable = this.holdings.isRecoverable(request);
     const { owner = node, detached = false } = request;
     const entry = { address, owner, detached, ...(recoverable && { request: { ...again, owner } }) };
@@ -216,6 +231,7 @@ export class Host implements CellHost {
   #make(request: SpawnRequest, type: ActorType, address: Address, parent?: Cell, holding?: Holding): Cell {
     const cell = new Cell(this, type, address, request.args, request.settings, parent);
     this.holdings.add(cell, request, holding);
+    if (request.granted !== undefined) this.#granted.set(cell, request.granted);
     return cell;
   }
 

@@ -5,12 +5,14 @@ export {
   type ActorHooks,
   type ActorType,
   defineActor,
+  type Isolation,
   type SpawnOptions,
   type TypeOptions,
 } from "./actor.ts";
 export { type Address, formatAddress } from "./address.ts";
 export type { Blobs } from "./blobs.ts";
 export type { CallOptions } from "./calls.ts";
+export { type Backoff, decide as decideRestart, type RestartPolicy, withinWindow } from "./cell/supervisor.ts";
 export { type Clock, sleep, systemClock, type Timer } from "./clock.ts";
 export { loadActorModule } from "./code/actor-module.ts";
 export { type ConnectOptions, connect } from "./connect.ts";
@@ -20,7 +22,9 @@ export type { DeadLetter, DeadLetters } from "./dead-letters.ts";
 export type { ActorEnd } from "./envelope.ts";
 export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaError } from "./errors.ts";
 export type { EventLog } from "./event-log.ts";
+export type { GroupOptions, PlacementGroup } from "./groups.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
+export { OutputLines } from "./isolation/output.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
 export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
 export { makeUserKey, type UserKey, userKeyOf } from "./nats/keys.ts";
@@ -35,10 +39,13 @@ export {
   NODE_REPORT_MIN_MS,
   type NodeRecord,
   type NodeReport,
+  type WaitingPlacement,
 } from "./node-record.ts";
 export {
   type Bundle,
   type Decision,
+  type GroupPlan,
+  type GroupStrategy,
   type NodeScore,
   type PlacementOptions,
   type PlacementRequest,
@@ -56,7 +63,7 @@ export type { PoolStrategy } from "./pool/strategy.ts";
 export type { Ports } from "./ports.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
 export type { ActorReminders, Reminder, ReminderTime } from "./reminders.ts";
-export type { Admission, Amounts, Demand, Grant, Granted, Refusal } from "./resources.ts";
+export type { Admission, Amounts, BundleKey, Demand, Grant, Granted, Refusal } from "./resources.ts";
 export type { ActorState } from "./state.ts";
 export type { Store } from "./store.ts";
 export type { Stream } from "./stream.ts";

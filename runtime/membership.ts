@@ -9,13 +9,13 @@
 // ME4  After joining, a reconnection or a broken watch nobody is declared dead for one TTL (RO2), and neither while this node has no lease
 //      or has just got it again: a server that stood still lets every key lapse at once, and nobody's connection breaks.
 
-import { type Clock, finishesWithin, sleep } from "./clock.ts";
+import { type Clock, finishesWithin, sleep, type Timer } from "./clock.ts";
 import { runtimeError } from "./errors.ts";
 import { Lease, type LeaseProfile } from "./lease.ts";
 import type { LogLevel } from "./log.ts";
-import type { NodeRecord } from "./node-record.ts";
+import { NODE_REPORT_MIN_MS, type NodeRecord } from "./node-record.ts";
 import type { Random } from "./random.ts";
-import { type Presence, Roll, type RollEvent } from "./roll.ts";
+import { type DeathCause, type Presence, Roll, type RollEvent } from "./roll.ts";
 import { type Change, type Store, TTL_MIN_MS } from "./store.ts";
 import { token } from "./token.ts";
 
@@ -34,8 +34,8 @@ export interface MembershipOptions {
   readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
 }
 
-/** What is stored: a record, and whether these are its last words (ME3). */
-type StoredRecord = NodeRecord & { readonly left?: boolean };
+/** What is stored: a record, whether these are its last words (ME3), and whoever has said them for it, why. */
+type StoredRecord = NodeRecord & { readonly left?: boolean; readonly why?: DeathCause };
 
 const FILTER = "node.*";
 /** How often a name held by somebody else is tried. */
@@ -53,6 +53,8 @@ export class Membership {
   #record: NodeRecord;
   #lease: Lease | undefined = undefined;
   #lostMs = 0;
+  #announcing: Timer | undefined = undefined;
+  #announcedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: MembershipOptions) {
     const { record, clock, profile } = options;
@@ -117,6 +119,17 @@ export class Membership {
     await this.#lease?.renew();
   }
 
+  /** As `update`, but at most every NODE_REPORT_MIN_MS: what comes sooner waits, and of one field only the last is told. */
+  announce(change: Pick<NodeRecord, "report"> | Pick<NodeRecord, "waiting">): void {
+    this.#record = { ...this.#record, ...change };
+    const { clock } = this.#options;
+    this.#announcing ??= clock.schedule(this.#announcedMs + NODE_REPORT_MIN_MS - clock.monotonic(), () => {
+      this.#announcing = undefined;
+      this.#announcedMs = clock.monotonic();
+      void this.#lease?.renew();
+    });
+  }
+
   /** Tells the others that this node can make actors of `type` from now on. */
   knows({ type, version }: { readonly type: string; readonly version: string }): void {
     const { types, parent } = this.#record;
@@ -140,12 +153,12 @@ export class Membership {
   }
 
   /** Says on behalf of another node, whose name is its id, that it is no more: who has seen its process end knows before its lease does. */
-  async bury(node: string): Promise<void> {
+  async bury(node: string, why: DeathCause): Promise<void> {
     const { store } = this.#options;
     const entry = await store.get(`node.${token(node)}`);
     const record = entry && decode(entry.value);
     if (entry === undefined || record?.node !== node || record.left) return;
-    await store.update(entry.key, encode({ ...record, left: true }), entry.revision, { ttlMs: TTL_MIN_MS });
+    await store.update(entry.key, encode({ ...record, left: true, why }), entry.revision, { ttlMs: TTL_MIN_MS });
   }
 
   /** The way to the store was broken and is whole again: see ME4. Call it before anything that the store says afterwards. */
@@ -158,6 +171,7 @@ export class Membership {
     if (this.#leaving.signal.aborted) return;
     this.#leaving.abort(runtimeError("Closed", `the node ${this.node} has left`));
     this.#roll.close();
+    this.#announcing?.cancel();
     const value = encode({ ...this.#record, left: true });
     await this.#lease?.release({ value, ttlMs: TTL_MIN_MS });
   }
@@ -261,8 +275,8 @@ export class Membership {
     if (record === undefined || key !== keyOf(record.name)) {
       return this.#options.log("error", "an entry among the nodes is none of ours and is passed over", { key });
     }
-    const { left, ...rest } = record;
-    this.#roll.put(change.entry.key, rest, left === true);
+    const { left, why, ...rest } = record;
+    this.#roll.put(change.entry.key, rest, left === true, isCause(why) ? why : undefined);
   }
 
   #tell(event: MembershipEvent): void {
@@ -293,6 +307,11 @@ function isRecord({ node, name, labels, types, accepts, allowsCode, draining }: 
     Array.isArray(types) &&
     types.every((known) => typeof known?.type === "string" && typeof known.version === "string")
   );
+}
+
+function isCause(value: unknown): value is DeathCause {
+  const { code, message } = (value ?? {}) as Partial<DeathCause>;
+  return typeof code === "string" && typeof message === "string";
 }
 
 function nameTaken(own: NodeRecord, holder: NodeRecord | undefined): Error {

@@ -30,6 +30,18 @@ export interface NodeRecord {
   readonly resources?: Amounts;
   /** How it stands, told again whenever that changes, at most twice a second. Absent: it reports nothing. */
   readonly report?: NodeReport;
+  /** Requests of its scripts and actors that wait for a place, longest first; the first few. */
+  readonly waiting?: readonly WaitingPlacement[];
+}
+
+/** A request for an actor that waits for a place. */
+export interface WaitingPlacement {
+  readonly type: string;
+  readonly name?: string;
+  /** Milliseconds since the epoch. */
+  readonly sinceMs: number;
+  /** In one sentence, what stands against each node. */
+  readonly why: string;
 }
 
 /** How a node stands. At most NODE_REPORT_MAX_BYTES as JSON. */
@@ -44,6 +56,8 @@ export interface NodeReport {
   readonly engines: readonly EngineReport[];
   /** What is wrong with it, in words: a GPU that fell off the bus. */
   readonly faults?: readonly string[];
+  /** What did not fit, by what it is ("engines", "why"), with how many of it were shortened or left out. */
+  readonly cut?: Readonly<Record<string, number>>;
 }
 
 /** A device and what is left of it. */

@@ -1,7 +1,7 @@
 // Options as their users write them, turned once into full, checked values. An error names the option, what was expected and what came.
 // It reads no environment: the runtime is configured by code.
 
-import type { ActorType, SpawnOptions } from "./actor.ts";
+import type { ActorType, Isolation, SpawnOptions } from "./actor.ts";
 import { type Address, addressIn } from "./address.ts";
 import type { CallOptions } from "./calls.ts";
 import type { Backoff, RestartPolicy } from "./cell/supervisor.ts";
@@ -18,8 +18,8 @@ export interface SpawnSettings {
   readonly reentrant: boolean;
   readonly mailboxMax: number;
   readonly copy: boolean;
-  /** Whether it shares its node's process with others. */
-  readonly isolation: "shared" | "process";
+  /** What it shares with the others of its node. */
+  readonly isolation: Isolation;
   /** Absent: the call time-out of the node it lives on. */
   readonly startTimeoutMs?: number;
 }
@@ -100,6 +100,9 @@ const SPAWN_OPTIONS: ReadonlySet<string> = new Set<keyof SpawnOptions>([
   "startTimeoutMs",
   "isolation",
   "node",
+  "resources",
+  "placement",
+  "placeTimeoutMs",
 ]);
 
 /** Throws InvalidOption unless `options` is an object with none but the known names. */
@@ -131,8 +134,9 @@ export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal !== undefined && !(signal instanceof AbortSignal)) refuse("signal", "an AbortSignal", signal);
 }
 
-function checkedIsolation(value: SpawnSettings["isolation"]): SpawnSettings["isolation"] {
-  return value === "shared" || value === "process" ? value : refuse("isolation", '"shared" or "process"', value);
+function checkedIsolation(value: Isolation): Isolation {
+  const isKnown = value === "shared" || value === "thread" || value === "process";
+  return isKnown ? value : refuse("isolation", '"shared", "thread" or "process"', value);
 }
 
 function checkNames(options: SpawnOptions): void {
@@ -147,6 +151,7 @@ function checkNames(options: SpawnOptions): void {
   if (options.detached !== undefined) flag("detached", options.detached);
   if (options.getIfExists !== undefined) flag("getIfExists", options.getIfExists);
   if (options.node !== undefined) plainName("node", options.node);
+  if (options.placeTimeoutMs !== undefined) milliseconds("placeTimeoutMs", options.placeTimeoutMs);
 }
 
 function checkedBackoff(option: string, given: Partial<Backoff> | undefined, base: Backoff): Backoff {

@@ -24,6 +24,7 @@ import type { Host } from "./host.ts";
 import { IdTable } from "./id-table.ts";
 import { Outbox, type Range, type Way } from "./outbox.ts";
 import { RemoteReply, type ReplyChannel } from "./remote-reply.ts";
+import { type DeathCause, departed } from "./roll.ts";
 import { traceFrom } from "./trace.ts";
 
 /** What a peer needs of its node. */
@@ -337,9 +338,9 @@ export class Peer implements Receiver, ReplyChannel {
   }
 
   /** The node is gone for good (PE5). */
-  gone(): void {
-    const message = `node ${this.node} left or died before it answered; whether it ran is not known`;
-    const why = failure("Unknown", message, { node: this.node });
+  gone(cause?: DeathCause): void {
+    const message = `${departed(this.node, cause)} before it answered; whether it ran is not known`;
+    const why = failure("Unknown", message, { node: this.node, ...(cause && { why: cause.code }) });
     for (const id of this.#outgoing.ids()) this.fail(id, why);
     const over = failure("Cancelled", `node ${this.node}, which asked for this, is gone`);
     for (const id of this.#incoming.ids()) this.#finish(id)?.abandon(over);

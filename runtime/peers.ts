@@ -18,6 +18,7 @@ import type { Host, SpawnRequest } from "./host.ts";
 import type { LogLine } from "./log.ts";
 import { type Receipt, readReceipt } from "./outbox.ts";
 import { Peer, type PeerNode, unknownActor } from "./peer.ts";
+import type { DeathCause } from "./roll.ts";
 import { checkedRequest, checkedType } from "./spawn-request.ts";
 import type { Transport } from "./transport.ts";
 import type { TypeRequest } from "./types.ts";
@@ -41,6 +42,8 @@ export interface PeersOptions {
   readonly load: (request: TypeRequest) => Promise<void>;
   /** Whether a node is known to be no more. */
   readonly isDeparted: (node: string) => boolean;
+  /** Ends a process of this node, by its node id, whatever its actor does. */
+  readonly endProcess: (node: string) => Promise<boolean>;
   /** Told when a node has given up an actor of its own, which has an entry. */
   readonly moved: (key: string, node: string, actor: string) => void;
 }
@@ -69,6 +72,7 @@ export class Peers implements PeerNode {
   readonly #spawn: PeersOptions["spawn"];
   readonly #load: (request: TypeRequest) => Promise<void>;
   readonly #moved: PeersOptions["moved"];
+  readonly #endProcess: PeersOptions["endProcess"];
   readonly #isDeparted: (node: string) => boolean;
   readonly #asking = new Map<string, Timer>();
   /** No number asked of a node that is gone is used again: it may come back and answer. */
@@ -88,6 +92,7 @@ export class Peers implements PeerNode {
     this.#spawn = options.spawn;
     this.#load = options.load;
     this.#moved = options.moved;
+    this.#endProcess = options.endProcess;
     this.#isDeparted = options.isDeparted;
     this.#arrivals = new Arrivals({
       node: this.node,
@@ -191,8 +196,9 @@ export class Peers implements PeerNode {
     return this.#ask(node, sink, (id) => ({ kind: "load", id, request, deadlineMs }));
   }
 
-  stop(to: Address, how: "stop" | "kill", timeoutMs: number, sink: ReplySink): Cancellable {
-    return this.#ask(to.node, sink, (id) => ({ kind: "stop", id, to, how, timeoutMs }));
+  /** `node`: the actor's own, or the one whose process it is in. */
+  stop(to: Address, how: "stop" | "kill", timeoutMs: number, sink: ReplySink, node = to.node): Cancellable {
+    return this.#ask(node, sink, (id) => ({ kind: "stop", id, to, how, timeoutMs }));
   }
 
   #ask(node: string, sink: ReplySink, make: (id: number) => Envelope): Cancellable {
@@ -316,7 +322,8 @@ export class Peers implements PeerNode {
     return this.#spawn({ ...request, args: fromWire(request.args, this.revive) as unknown[] });
   }
 
-  #ended(peer: Peer, { to, how, timeoutMs }: Extract<Envelope, { kind: "stop" }>): void | Promise<void> {
+  #ended(peer: Peer, { to, how, timeoutMs }: Extract<Envelope, { kind: "stop" }>): unknown {
+    if (to.node !== this.node) return this.#endProcess(to.node);
     const left = this.host.find(to) === undefined ? peer.left(to) : undefined;
     if (left !== undefined) throw errorOf(left);
     return how === "kill" ? this.host.kill(to) : this.host.stop(to, timeoutMs);
@@ -324,8 +331,8 @@ export class Peers implements PeerNode {
 
   // Ends --------------------------------------------------------------------------------------------------------------------
 
-  /** The node has left or died: whoever waits for it is told. */
-  gone(node: string): void {
+  /** The node has left or died: whoever waits for it is told, and why where that is known. */
+  gone(node: string, why?: DeathCause): void {
     const peer = this.#peers.get(node);
     if (this.#departed.size >= DEPARTED_MAX) this.#departed.clear();
     this.#departed.add(node);
@@ -333,8 +340,8 @@ export class Peers implements PeerNode {
     this.#peers.delete(node);
     this.#arrivals.gone(peer);
     this.#lastIdOfGone = Math.max(this.#lastIdOfGone, peer.lastId);
-    peer.gone();
-    this.#watches.gone(peer);
+    peer.gone(why);
+    this.#watches.gone(peer, why);
   }
 
   /** A node is there, perhaps again: one that was cut off comes back under its id, and what it still waits for from here is over. */

@@ -8,7 +8,7 @@
 
 import type { NodeRecord } from "./node-record.ts";
 import type { Random } from "./random.ts";
-import type { Amounts } from "./resources.ts";
+import type { Amounts, BundleKey } from "./resources.ts";
 
 /** How actors that have something in common are to lie: filled up, evened out, or held to it even if that means waiting. */
 export type Strategy = "balanced" | "pack" | "spread" | "strict-pack" | "strict-spread";
@@ -35,9 +35,7 @@ export interface PlacementOptions {
 }
 
 /** One part of a placement group, and the node that keeps it. */
-export interface Bundle {
-  readonly group: string;
-  readonly index: number;
+export interface Bundle extends BundleKey {
   readonly node: string;
 }
 
@@ -93,8 +91,30 @@ export function unplaceable({ why, rejected }: Extract<Decision, { kind: "unplac
   return why ?? rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
 }
 
+/** How the bundles of a group are to lie: on few nodes, on many, on one only, each on its own. */
+export type GroupStrategy = Exclude<Strategy, "balanced">;
+
+/** Where the bundles of a group can be reserved, all of them or none. */
+export type GroupPlan =
+  | {
+      readonly kind: "planned";
+      /** Ids of nodes, one for each bundle. A node's bundles fit when they are reserved there from the most GPUs to the least. */
+      readonly nodes: readonly string[];
+    }
+  | {
+      readonly kind: "unplannable";
+      readonly why: string;
+      readonly rejected: readonly Rejection[];
+      /** Whether it would go if nothing were taken. */
+      readonly passes: boolean;
+    };
+
 export interface Placer {
   place(request: PlacementRequest): Decision | Promise<Decision>;
+  /** Finds nodes for a group that reserves these amounts, one entry for each bundle, without those that have refused. Absent: it knows no groups. */
+  plan?(bundles: readonly Amounts[], strategy: GroupStrategy, refused?: readonly Rejection[]): GroupPlan;
+  /** Tells, once for each placement, that what was placed on `node` did not come about or has ended: it has no sibling there any more. */
+  ended?(request: PlacementRequest, node: string): void;
 }
 
 /** What a placer looks at. */

@@ -23,6 +23,7 @@ import type { SpawnRequest } from "./host.ts";
 import type { LogLevel } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import { type Decision, type PlacementRequest, unplaceable } from "./placer.ts";
+import { placementOf } from "./placing.ts";
 
 export interface RecoveryOptions {
   readonly membership: Membership;
@@ -152,11 +153,10 @@ export class Recovery {
   /** Makes an actor again somewhere; undefined when somebody else did, or it needs no more. Throws why not. */
   async #move({ claim, request }: Pick<Movable, "claim" | "request">): Promise<Address | undefined> {
     const { place, spawnAt } = this.#options;
-    const { type, name } = request;
-    const decision = await place({ type, ...(name !== undefined && { name }) });
+    const decision = await place(placementOf(request));
     if (decision.kind === "unplaceable") throw new Error(unplaceable(decision));
     try {
-      return await spawnAt(decision.node, { ...request, takeover: claim });
+      return await spawnAt(decision.node, { ...request, takeover: claim, decision });
     } catch (error) {
       if (isFlotillaError(error, "NameTaken") || isFlotillaError(error, "NoSuchActor")) return undefined;
       throw error;

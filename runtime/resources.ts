@@ -14,11 +14,18 @@ export type Amounts = Readonly<Record<string, number>>;
 
 /** What an actor needs of its node beyond a turn now and then. */
 export interface Demand {
-  readonly resources: Amounts;
+  /** Default: nothing. */
+  readonly resources?: Amounts;
   /** A model that a server on the node must have ready before the actor starts. */
   readonly model?: string;
   /** Taken from what this group has reserved there. */
-  readonly bundle?: { readonly group: string; readonly index: number };
+  readonly bundle?: BundleKey;
+}
+
+/** One part of a placement group. */
+export interface BundleKey {
+  readonly group: string;
+  readonly index: number;
 }
 
 /** What an actor has been granted: plain data, also on the way to its own process. */
@@ -32,6 +39,8 @@ export interface Granted {
 
 export interface Grant extends Granted {
   readonly kind: "granted";
+  /** Says that its actor lives (AD3). */
+  renew(): void;
   /** Gives it all back. */
   release(): void;
 }
@@ -47,4 +56,10 @@ export interface Refusal {
 export interface Admission {
   /** `holder`: the actor in words. Resolves late when a model has to be loaded first; a signal that aborts ends that, and nothing is granted. */
   admit(demand: Demand, holder: string, signal: AbortSignal): Grant | Refusal | Promise<Grant | Refusal>;
+  /** Sets amounts aside for one bundle of a placement group, for `ttlMs` from now and from each renewal. Undefined: done. */
+  reserve(bundle: BundleKey, resources: Amounts, holder: string, ttlMs: number): Refusal | undefined;
+  /** Keeps what a group has reserved here for `ttlMs` more. Answers whether it still had any. */
+  renewGroup(group: string, ttlMs: number): boolean;
+  /** Gives back what a group has reserved here; what its actors hold goes back when they end. */
+  releaseGroup(group: string): void;
 }

@@ -19,11 +19,21 @@ export type Presence =
   | { readonly kind: "missing"; readonly sinceMs: number }
   | { readonly kind: "departed"; readonly sinceMs: number };
 
-/** `settled`: a grace is over, and whoever is still missing has been declared dead. */
+/** Why a node is no more, where somebody has seen it end: a code of ours and a sentence. */
+export interface DeathCause {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** `reported`: nothing but its report has changed. `settled`: a grace is over, and whoever is still missing has been declared dead. */
 export type RollEvent =
-  | { readonly kind: "joined" | "changed"; readonly record: NodeRecord }
-  | { readonly kind: "left"; readonly record: NodeRecord; readonly reason: "left" | "dead" }
+  | { readonly kind: "joined" | "changed" | "reported"; readonly record: NodeRecord }
+  | { readonly kind: "left"; readonly record: NodeRecord; readonly reason: "left" | "dead"; readonly why?: DeathCause }
   | { readonly kind: "settled" };
+
+/** "node n1 left or died", with the reason that is known. */
+export const departed = (node: string, why?: DeathCause): string =>
+  `node ${node} left or died${why === undefined ? "" : ` (${why.message})`}`;
 
 interface Seat {
   readonly key: string;
@@ -99,12 +109,13 @@ export class Roll {
     for (const key of [...this.#byKey.keys()]) if (seen?.has(key) === false) this.gone(key);
   }
 
-  /** A key was written. `left`: with its node's last words. */
-  put(key: string, record: NodeRecord, left: boolean): void {
+  /** A key was written. `left`: with its node's last words; `why`: with somebody else's about it. */
+  put(key: string, record: NodeRecord, left: boolean, why?: DeathCause): void {
     this.#snapshot?.add(key);
     const before = this.#byKey.get(key);
     if (before !== undefined && (left || before.record.node !== record.node)) {
-      this.#depart(before, before.record.node === record.node ? "left" : "dead");
+      const isLast = before.record.node === record.node;
+      this.#depart(before, isLast ? "left" : "dead", isLast ? why : undefined);
     }
     if (left) {
       remember(this.#departed, record.node, this.#clock.now());
@@ -112,10 +123,11 @@ export class Roll {
     }
     const seat = this.#byKey.get(key);
     if (seat === undefined) return this.#seat(key, record);
-    const isSame = JSON.stringify(seat.record) === JSON.stringify(record);
+    const known = seat.record;
     seat.record = record;
     seat.missingSinceMs = undefined;
-    if (!isSame) this.#tell({ kind: "changed", record });
+    if (!isSame(withoutReport(known), withoutReport(record))) this.#tell({ kind: "changed", record });
+    else if (!isSame(known, record)) this.#tell({ kind: "reported", record });
   }
 
   #seat(key: string, record: NodeRecord): void {
@@ -152,11 +164,11 @@ export class Roll {
     this.#grace?.cancel();
   }
 
-  #depart(seat: Seat, reason: "left" | "dead"): void {
+  #depart(seat: Seat, reason: "left" | "dead", why?: DeathCause): void {
     this.#byKey.delete(seat.key);
     this.#byNode.delete(seat.record.node);
     remember(this.#departed, seat.record.node, seat.missingSinceMs ?? this.#clock.now());
-    this.#tell({ kind: "left", record: seat.record, reason });
+    this.#tell({ kind: "left", record: seat.record, reason, ...(why && { why }) });
   }
 }
 
@@ -166,3 +178,7 @@ function remember(nodes: Map<string, number>, node: string, sinceMs: number): vo
   const [oldest] = nodes.keys();
   if (oldest !== undefined) nodes.delete(oldest);
 }
+
+const isSame = (one: object, other: object): boolean => JSON.stringify(one) === JSON.stringify(other);
+
+const withoutReport = ({ report: _, waiting: __, ...record }: NodeRecord): object => record;

@@ -4,6 +4,7 @@
 import type { SpawnOptions } from "./actor.ts";
 import type { SpawnRequest } from "./host.ts";
 import { refuse, spawnSettings } from "./options.ts";
+import { checkAmounts, checkPlacement } from "./placement-options.ts";
 import type { TypeRequest } from "./types.ts";
 
 const TEXTS = ["version", "owner", "code"] as const;
@@ -26,6 +27,9 @@ export function checkedRequest(value: unknown): SpawnRequest {
   if (takeover !== undefined && (typeof takeover?.key !== "string" || !Number.isSafeInteger(takeover.revision)))
     refuse("takeover", "a key and its revision", takeover);
   if (parent !== undefined && typeof parent?.node !== "string") refuse("parent", "an address", parent);
+  const { resources, placement } = request;
+  if (resources !== undefined) checkAmounts("resources", resources);
+  if (placement !== undefined) checkPlacement(placement);
   const given = { ...settings, name, namespace, getIfExists, detached };
   const options = Object.fromEntries(Object.entries(given).filter(([, part]) => part !== undefined)) as SpawnOptions;
   return { ...request, settings: spawnSettings(options) };

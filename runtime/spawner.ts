@@ -7,17 +7,20 @@ import type { Questions } from "./calls.ts";
 import type { Cell } from "./cell/cell.ts";
 import type { CodeShipper } from "./code/code-shipper.ts";
 import { copyArgs } from "./copy.ts";
-import { runtimeError } from "./errors.ts";
+import { demandOf } from "./grants.ts";
 import type { Host, SpawnRequest } from "./host.ts";
+import { processError } from "./isolation/errors.ts";
+import type { ProcessPool } from "./isolation/process-pool.ts";
 import type { Membership } from "./membership.ts";
 import type { NodeRecord } from "./node-record.ts";
 import { spawnSettings } from "./options.ts";
 import type { Peers } from "./peers.ts";
-import { type Decision, type Placer, unplaceable } from "./placer.ts";
-import { processError } from "./processes/errors.ts";
-import type { ProcessPool } from "./processes/process-pool.ts";
+import { checkAmounts, checkPlacement } from "./placement-options.ts";
+import type { Decision } from "./placer.ts";
+import { placementOf } from "./placing.ts";
 import { isThenable } from "./thenable.ts";
 import type { Types } from "./types.ts";
+import type { Whereabouts } from "./whereabouts.ts";
 
 /** One for all actors made without any: each of 100,000 idle ones would keep an empty list. */
 const NO_ARGS: readonly unknown[] = [];
@@ -30,7 +33,7 @@ export interface SpawnerOptions {
   readonly peers: Peers;
   readonly types: Types;
   readonly shipper: CodeShipper;
-  readonly placer: Placer;
+  readonly whereabouts: Pick<Whereabouts, "placing" | "grants" | "decisions" | "placed">;
   readonly questions: Questions;
   /** Who is there; empty in a process that is alone. */
   readonly nodes: () => readonly NodeRecord[];
@@ -50,18 +53,32 @@ export class Spawner {
 
   async spawn(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): Promise<Address> {
     const request = this.#request(parent, type, options);
-    const { node } = options ?? {};
-    const placed = this.#place(request, node);
-    const decision = isThenable(placed) ? await placed : placed;
-    if (decision.kind === "unplaceable") {
-      throw runtimeError("Unplaceable", `no node for ${request.type}: ${unplaceable(decision)}`, {
-        data: { rejected: decision.rejected },
-      });
-    }
+    const { node, placeTimeoutMs } = options ?? {};
+    const wanted = placementOf(request, node);
+    const { whereabouts, node: here } = this.#options;
+    const { placing } = whereabouts;
+    // The common case first: by far most actors are made where they are asked for, in a process that is alone.
+    const decision = placing.placer.place(wanted);
+    if (!isThenable(decision) && decision.kind === "placed" && decision.node === here && !this.#needsMore(request))
+      return this.#options.host.spawn(request, parent);
+    return placing.run(wanted, placeTimeoutMs, decision, async (placed) => {
+      const address = await this.#spawnOn(placed, request, type, parent);
+      whereabouts.placed(wanted, placed.node, address);
+      return address;
+    });
+  }
+
+  async #spawnOn(
+    decision: Extract<Decision, { kind: "placed" }>,
+    request: SpawnRequest,
+    type: ActorType,
+    parent: Cell | undefined,
+  ): Promise<Address> {
     const isHere = decision.node === this.#options.node;
-    if (isHere && !this.#isApart(request)) return this.#options.host.spawn(request, parent);
+    if (isHere && !this.#needsMore(request)) return this.#options.host.spawn(request, parent);
     const code = isHere ? undefined : await this.#codeFor(type, decision.node);
-    const address = await this.spawnAt(decision.node, code === undefined ? request : { ...request, code });
+    const explained = { ...request, ...(isExplained(request) && { decision }), ...(code !== undefined && { code }) };
+    const address = await this.spawnAt(decision.node, explained);
     if (address.node !== decision.node) await this.#options.membership?.meet(address.node);
     if (parent !== undefined && request.detached !== true) this.#tie(parent, address);
     return address;
@@ -77,11 +94,32 @@ export class Spawner {
 
   /** Whether an actor asked for here gets a process of its own; one that was made for it is this one. */
   #isApart({ settings, process }: SpawnRequest): boolean {
-    return settings.isolation === "process" && process !== this.#options.node;
+    return settings.isolation !== "shared" && process !== this.#options.node;
   }
 
-  /** Makes an actor that was decided to be here: in this process, or in one of its own. */
+  /** Whether making it here takes more than its host: a process, or what it demands. */
+  #needsMore(request: SpawnRequest): boolean {
+    return this.#isApart(request) || (request.granted === undefined && demandOf(request) !== undefined);
+  }
+
+  /** Makes an actor that was decided to be here, with what it demands: in this process, or in one of its own. Throws ResourcesTaken. */
   make(request: SpawnRequest): Address | Promise<Address> {
+    const { decision, ...wanted } = request;
+    const demand = request.granted === undefined ? demandOf(request) : undefined;
+    const { grants, decisions } = this.#options.whereabouts;
+    const made =
+      demand === undefined
+        ? this.#makeGranted(wanted)
+        : grants.with(wanted, demand, (granted) => this.#makeGranted(granted));
+    if (decision === undefined) return made;
+    const keep = (address: Address) => {
+      decisions.keep(address, decision);
+      return address;
+    };
+    return isThenable(made) ? made.then(keep) : keep(made);
+  }
+
+  #makeGranted(request: SpawnRequest): Address | Promise<Address> {
     return this.#isApart(request) ? this.#makeApart(request) : this.#options.host.spawn(request, undefined);
   }
 
@@ -91,8 +129,8 @@ export class Spawner {
     const parent = membership?.record.parent;
     if (parent !== undefined) return this.spawnAt(parent, request);
     const own = processes();
-    if (own !== undefined) return own.spawn(request);
-    const message = `${request.type} shall live in a process of its own, which is a member of a fleet, and this system is alone`;
+    if (own !== undefined) return own.spawn(request, request.granted);
+    const message = `${request.type} shall live in a ${request.settings.isolation} of its own, which is a member of a fleet, and this system is alone`;
     throw processError("ProcessNeedsFleet", message, { data: { type: request.type } });
   }
 
@@ -159,8 +197,10 @@ export class Spawner {
 
   #request(parent: Cell | undefined, type: ActorType, options: SpawnOptions | undefined): SpawnRequest {
     const settings = spawnSettings(options);
+    if (options?.resources !== undefined) checkAmounts("resources", options.resources);
+    if (options?.placement !== undefined) checkPlacement(options.placement);
     const code = this.#options.types.register(type);
-    const { name, namespace, getIfExists, detached } = options ?? {};
+    const { name, namespace, getIfExists, detached, resources, placement } = options ?? {};
     // Kept for restarts, so from now on nobody else's: what the spawner does to its own must not show in a later life.
     const given = options?.args ?? NO_ARGS;
     const args = settings.copy && given.length > 0 ? copyArgs([...given]) : given;
@@ -176,15 +216,13 @@ export class Spawner {
       ...(namespace !== undefined && { namespace }),
       ...(getIfExists !== undefined && { getIfExists }),
       ...(detached !== undefined && { detached }),
+      ...(resources !== undefined && { resources }),
+      ...(placement !== undefined && { placement }),
       ...(parent !== undefined && { parent: parent.address }),
     };
   }
-
-  #place({ type, name }: SpawnRequest, node: string | undefined): Decision | Promise<Decision> {
-    return this.#options.placer.place({
-      type,
-      ...(name !== undefined && { name }),
-      ...(node !== undefined && { node }),
-    });
-  }
 }
+
+/** Worth the room: those that somebody may ask about. */
+const isExplained = ({ name, resources, placement }: SpawnRequest): boolean =>
+  name !== undefined || resources !== undefined || placement !== undefined;

@@ -1,12 +1,13 @@
 // What a system is made from: `connect`'s options, resolved. It holds no system.
 
 import type { Clock } from "./clock.ts";
+import type { ProcessSettings } from "./isolation/process-pool.ts";
 import type { LogSink } from "./log.ts";
 import type { Membership } from "./membership.ts";
 import type { NodeRecord } from "./node-record.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
-import type { ProcessSettings } from "./processes/process-pool.ts";
 import type { Random } from "./random.ts";
+import type { Admission } from "./resources.ts";
 
 /** `connect`'s options, complete. */
 export interface SystemSettings {
@@ -30,6 +31,8 @@ export interface SystemSettings {
   readonly servesTasks?: boolean;
   /** How this node has processes for single actors; absent when it can have none. */
   readonly processes?: ProcessSettings;
+  /** What this node grants to actors; absent: nothing. */
+  readonly admission?: Admission;
   /** This node's place among others; absent when it is alone. The system joins and leaves with it. */
   readonly membership?: Membership;
 }

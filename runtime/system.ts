@@ -6,7 +6,7 @@
 
 import { AsyncResource } from "node:async_hooks";
 import type { ActorClass, ActorType, SpawnOptions } from "./actor.ts";
-import { addressIn } from "./address.ts";
+import { type Address, addressIn } from "./address.ts";
 import { Assembly, STOP_TIMEOUT_MS } from "./assembly.ts";
 import type { Clock } from "./clock.ts";
 import { refuseWhileLoading } from "./code/loading.ts";
@@ -16,9 +16,11 @@ import type { DeadLetters } from "./dead-letters.ts";
 import { nameKey } from "./directory.ts";
 import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
+import type { GroupOptions, PlacementGroup } from "./groups.ts";
 import type { AnyHandle, HandleOf } from "./handle.ts";
-import type { NodeRecord } from "./node-record.ts";
+import type { NodeRecord, NodeReport } from "./node-record.ts";
 import { checkKnown, checkType, handleAddress, milliseconds, plainName, refuse } from "./options.ts";
+import type { Decision } from "./placer.ts";
 import { openPool, type Pool } from "./pool/pool.ts";
 import type { PoolArgs, PoolOptions } from "./pool/pool-options.ts";
 import type { FleetFacts, Ports } from "./ports.ts";
@@ -106,6 +108,11 @@ export class ActorSystem implements AsyncDisposable {
     return nodes.filter(({ node, parent }) => parent === undefined || node === this.node);
   }
 
+  /** Tells the fleet how this node stands, at most every NODE_REPORT_MIN_MS; of several in between only the last. Alone: nobody hears. */
+  report(report: NodeReport): void {
+    this.#settings.membership?.announce({ report });
+  }
+
   // Actors ------------------------------------------------------------------------------------------------------------------
 
   /**
@@ -119,8 +126,8 @@ export class ActorSystem implements AsyncDisposable {
   /**
    * Makes an actor and resolves to its handle once it has started.
    * Throws InvalidOption, NotSendable (an argument), NameTaken, Unplaceable, UnknownActorType (on another node), ActorStartFailed, Closed;
-   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped; with a process of its own also ActorModuleInvalid,
-   * ProcessFailed, ProcessLimit, ProcessNeedsFleet.
+   * BundleFailed and the other errors of code/errors.ts when the class has to be shipped; with a process or thread of its own also
+   * ActorModuleInvalid, ProcessFailed, ProcessLimit, ProcessNeedsFleet, ProcessOutOfMemory.
    */
   spawn<Class extends ActorClass>(
     type: ActorType<Class>,
@@ -175,6 +182,25 @@ export class ActorSystem implements AsyncDisposable {
       watch: (handle: AnyHandle, onEnd: () => void) => this.watch(handle, onEnd),
     };
     return (await openPool(environment, type, options)) as Pool<InstanceType<Class>>;
+  }
+
+  /**
+   * Sets amounts aside for several actors, all or none: `spawn(Type, { placement: { bundle: group.bundle(0) } })`. It belongs to whoever
+   * opened it: `await using`, or `close`. Throws InvalidOption, Unplaceable, Closed.
+   */
+  group(options: GroupOptions): Promise<PlacementGroup> {
+    return this.#parts.whereabouts.group(options);
+  }
+
+  /**
+   * Why an actor is where it is: what its placer has weighed when it was spawned. Undefined when that was not kept: it lives in a process
+   * that grants nothing, or has neither a name nor demands. Throws NoSuchActor, Unavailable.
+   */
+  async decision(actor: AnyHandle | Pick<Address, "node" | "id">): Promise<Decision | undefined> {
+    const address = addressIn(actor) ?? (actor as Pick<Address, "node" | "id">);
+    if (typeof address?.node !== "string" || typeof address.id !== "string")
+      refuse("actor", "a handle, or { node, id }", actor);
+    return this.#parts.whereabouts.decisionOf(address);
   }
 
   /** Ends an actor after the message in hand, within `timeoutMs`; resolves when it has ended. Stopping one that is gone does nothing. */

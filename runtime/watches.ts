@@ -12,6 +12,7 @@ import type { Host } from "./host.ts";
 import type { Range } from "./outbox.ts";
 import { errorIn, type Peer } from "./peer.ts";
 import { sendable } from "./remote-reply.ts";
+import { type DeathCause, departed } from "./roll.ts";
 
 interface Watch {
   /** Undefined when the node was gone before it could be asked. */
@@ -108,11 +109,12 @@ export class Watches {
   }
 
   /** The node has left or died. */
-  gone(peer: Peer): void {
+  gone(peer: Peer, cause?: DeathCause): void {
     for (const unwatch of this.#theirs.get(peer)?.values() ?? []) unwatch();
     this.#theirs.delete(peer);
-    for (const [id, watch] of this.#ours) if (watch.peer === peer) this.end(id, nodeLost(peer.node));
+    for (const [id, watch] of this.#ours) if (watch.peer === peer) this.end(id, nodeLost(peer.node, cause));
   }
 }
 
-const nodeLost = (node: string): WireError => failure("NodeLost", `node ${node} left or died`, { node });
+const nodeLost = (node: string, cause?: DeathCause): WireError =>
+  failure("NodeLost", departed(node, cause), { node, ...(cause && { why: cause.code }) });

@@ -11,6 +11,12 @@ export const fail = errorsFrom({
   RepoEmpty: { retryable: false, remedy: "Make a first commit." },
   RepoDirty: { retryable: false, remedy: "Commit or stash the changes." },
   CloneFailed: { retryable: true, remedy: "Check the address, the network and your credentials." },
+  RepoTooLarge: { retryable: false, remedy: "Name the repository by an address that the nodes reach." },
+  WorkTooLarge: { retryable: false, remedy: "Name what is built or downloaded in the repository's .gitignore." },
+  BundleInvalid: {
+    retryable: false,
+    remedy: "Look at the node that the result names: what it sent is not what it announced.",
+  },
   BranchExists: { retryable: false, remedy: "Delete or rename the branch." },
   MergeConflict: { retryable: false, remedy: "Merge the branch by hand." },
   GitFailed: { retryable: false, remedy: "Read what git said in the message." },

@@ -37,6 +37,15 @@ export {
 } from "./tool.ts";
 export { describeTools, type ToolSchema, toolSchemas } from "./tool-schema.ts";
 export {
+  bundleStart,
+  bundleWork,
+  type CloneBundleRequest,
+  cloneBundle,
+  publishBundle,
+  type StartBundle,
+  type StartRequest,
+} from "./workspace/bundle.ts";
+export {
   applies,
   applyBranch,
   type Changes,
@@ -49,4 +58,5 @@ export { lendDependencies } from "./workspace/dependencies.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
 export { openProcessWorkspace, type ProcessWorkspaceOptions } from "./workspace/process-workspace.ts";
 export { inspectRepository, type Repository } from "./workspace/repository.ts";
+export { openWorkFolder, removeLeftFolders, type WorkFolder } from "./workspace/work-folder.ts";
 export type { ExecOptions, ExecResult, Sandbox, Workspace } from "./workspace/workspace.ts";

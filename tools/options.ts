@@ -1,8 +1,8 @@
 // What tools/ takes from the process's environment, read once by whoever opens a workspace: the search path for programs, and
-// where the user's tool chains keep what they have installed. Nothing else of the environment reaches a command (W2).
+// where the user's tool chains keep what they have installed, and where clones are made. Nothing else of it reaches a command (W2).
 
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
 
 export interface ToolsOptions {
@@ -14,6 +14,8 @@ export interface ToolsOptions {
   readonly toolchains: Readonly<Record<string, string>>;
   /** Variables the user's own git needs when it runs for the user: clone of a remote, merge into their branch. */
   readonly userGit: Readonly<Record<string, string>>;
+  /** Folder in which the agents of a node make their clones. */
+  readonly workspaces: string;
 }
 
 /**
@@ -49,5 +51,6 @@ export function toolsOptions(env: NodeJS.ProcessEnv = process.env): ToolsOptions
     const value = env[name];
     if (value !== undefined) userGit[name] = value;
   }
-  return { path: path === "" ? FALLBACK_PATH : path, home, toolchains, userGit };
+  const workspaces = env.FLOTILLA_WORKSPACES || tmpdir();
+  return { path: path === "" ? FALLBACK_PATH : path, home, toolchains, userGit, workspaces };
 }

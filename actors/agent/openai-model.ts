@@ -19,6 +19,8 @@ export interface OpenAiModelOptions {
   readonly model: string;
   /** Sent as the bearer token. Default "none", which local servers accept. */
   readonly apiKey?: string;
+  /** Names those requests that belong together, in the header X-Session-ID: vLLM copies it into its cache's events. No line breaks. */
+  readonly session?: string;
   readonly clock: Clock;
   /** Milliseconds until the first piece of a reply. Default 60,000: loading a grammar or a queue takes seconds, not minutes. */
   readonly firstTokenTimeoutMs?: number;
@@ -66,7 +68,7 @@ export class OpenAiModel implements Model {
     this.#url = apiAddress(options.url);
     this.#clock = options.clock;
     this.#firstTokenTimeoutMs = options.firstTokenTimeoutMs ?? FIRST_TOKEN_TIMEOUT_MS;
-    this.#client = makeClient(this.#url, options.apiKey ?? "none");
+    this.#client = makeClient(this.#url, options.apiKey ?? "none", options.session);
   }
 
   /** Rejects with a Model… error of actors/errors.ts, or Cancelled. */
@@ -151,8 +153,13 @@ export class OpenAiModel implements Model {
 }
 
 /** The package looks into the environment for whatever it is not given, and for headers always (O1). */
-function makeClient(baseURL: string, apiKey: string): OpenAI {
-  const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json", accept: "*/*" };
+function makeClient(baseURL: string, apiKey: string, session: string | undefined): OpenAI {
+  const headers = {
+    authorization: `Bearer ${apiKey}`,
+    "content-type": "application/json",
+    accept: "*/*",
+    ...(session !== undefined && { "x-session-id": session }),
+  };
   return new OpenAI({
     baseURL,
     apiKey,

@@ -54,6 +54,18 @@ export interface Verification {
   readonly lint: readonly { readonly path: string; readonly line: number; readonly message: string }[];
 }
 
+/** Where a result comes from on a fleet. */
+export interface ResultPlace {
+  /** Name of the node. */
+  readonly node: string;
+  /** 1, or 2 when the node of the first attempt was lost. */
+  readonly attempt: number;
+  /** Hash of the blob with the agent's verified work as a bundle on top of the start; absent without verified work. */
+  readonly bundle?: string;
+  /** Path on that node of a clone that was to be kept. */
+  readonly keptIn?: string;
+}
+
 export interface AgentResult {
   readonly taskId: string;
   readonly agentId: string;
@@ -73,4 +85,6 @@ export interface AgentResult {
   readonly reasoning: readonly string[];
   readonly usage: { readonly inputTokens: number; readonly outputTokens: number; readonly modelCalls: number };
   readonly durationMs: number;
+  /** Absent in a process that is alone. */
+  readonly place?: ResultPlace;
 }

@@ -3,6 +3,8 @@
 import { readdir } from "node:fs/promises";
 import { afterEach, expect, test, vi } from "vitest";
 import { Agent, type AgentEvent, modelName } from "../../actors/agent-actor.ts";
+import type { AgentResult } from "../../actors/index.ts";
+import { agentResults } from "../../actors/subjects.ts";
 import { connect } from "../../runtime/index.ts";
 import { standardPolicy } from "../../tools/index.ts";
 import { makeFolder, makeRepository } from "../support/git-repository.ts";
@@ -29,18 +31,23 @@ async function taskIn(repository: { path: string; head(): Promise<string> }) {
   };
 }
 
-test("streams progress and ends with one result, which carries the audit of its calls", async () => {
+test("streams progress and ends with word of its result, which is in the topic of the task with the audit of its calls", async () => {
   await using repository = await makeRepository({ files });
   await repository.git("config", "user.name", "agent");
   await repository.git("config", "user.email", "agent@example.invalid");
   await using system = await connect();
   const agent = await system.spawn(Agent, { args: [setup] });
   const events: AgentEvent[] = [];
+  await using results = system.subscribe(agentResults.topic("task-1"));
+  await results.ready();
   for await (const event of agent.work(await taskIn(repository))) if (event.kind !== "working") events.push(event);
-  const last = events.pop();
-  expect(last).toMatchObject({ kind: "result", result: { success: true, finalState: "committed" } });
+  expect(events.shift()).toEqual({ kind: "began" });
+  expect(events.pop()).toEqual({ kind: "answered", success: true, finalState: "committed", error: null });
   expect(events.every((event) => event.kind === "progress")).toBe(true);
-  expect(last?.kind === "result" && last.result.auditTrail.map((entry) => entry.traceId)).toContain("trace-1");
+  const { result } = agentResults.event.parse((await results.next()).value?.event) as { result: AgentResult };
+  expect(result).toMatchObject({ agentId: "agent-dev-001", finalState: "committed" });
+  expect(result.auditTrail.map((entry) => entry.traceId)).toContain("trace-1");
+  expect(result).not.toHaveProperty("place");
 });
 
 test("a stopped agent whose reader has left has closed its workspace", async () => {

@@ -1,11 +1,13 @@
 // The collector as others meet it: over handles, with time moved by hand.
 
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Submission } from "../../actors/collected-task.ts";
 import { type CollectorHandle, type CollectorLimits, spawnCollector } from "../../actors/collector.ts";
+import { sendResult } from "../../actors/result-post.ts";
 import { type ActorSystem, connect } from "../../runtime/index.ts";
-import { agentResult } from "../support/agent-result.ts";
+import { agentResult, type ResultPlan } from "../support/agent-result.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 const MINUTE_MS = 60_000;
 const closing: ActorSystem[] = [];
@@ -22,19 +24,25 @@ async function start(limits: Partial<CollectorLimits> = {}) {
   const submit = (taskId: string, more: Partial<Submission> = {}): Submission => {
     return { taskId, text: "Add it", agentIds: ["a", "b"], deadlineMs: clock.now() + MINUTE_MS, ...more };
   };
-  return { clock, system, collector: spawned.with({ timeoutMs: 10 * MINUTE_MS }), submit };
+  /** As the agents do. */
+  const publish = (taskId: string, ...plans: readonly ResultPlan[]) =>
+    Promise.all(plans.map((plan) => sendResult(system, agentResult({ taskId, ...plan }))));
+  return { clock, system, collector: spawned.with({ timeoutMs: 10 * MINUTE_MS }), submit, publish };
 }
 
-const reportBoth = (collector: CollectorHandle, taskId: string) =>
-  Promise.all(["a", "b"].map((agentId) => collector.report(agentResult({ taskId, agentId }))));
+const BOTH = [{ agentId: "a" }, { agentId: "b" }] as const;
+
+/** Once the collector has taken in this many results. */
+const has = (collector: CollectorHandle, taskId: string, count: number) =>
+  waitUntil("the results were taken in", async () => (await collector.status(taskId)).received.length === count);
 
 describe("outcome", () => {
   test("waits for the last answer", async () => {
-    const { collector, submit } = await start();
+    const { collector, submit, publish } = await start();
     expect(await collector.open(submit("t"))).toEqual({ kind: "opened" });
     const outcome = collector.outcome("t");
     expect(await collector.status("t")).toMatchObject({ state: "open", waiting: ["a", "b"] });
-    expect(await reportBoth(collector, "t")).toEqual(["accepted", "accepted"]);
+    await publish("t", ...BOTH);
     expect(await outcome).toMatchObject({ status: "completed", ranking: { winner: "a" } });
     expect(await collector.outcome("t")).toEqual(await outcome);
   });
@@ -59,9 +67,10 @@ describe("outcome", () => {
   });
 
   test("comes early when the task is cancelled or everyone is lost", async () => {
-    const { collector, submit } = await start();
+    const { collector, submit, publish } = await start();
     await collector.open(submit("cancelled"));
-    await collector.report(agentResult({ taskId: "cancelled", agentId: "b" }));
+    await publish("cancelled", { agentId: "b" });
+    await has(collector, "cancelled", 1);
     await collector.cancel("cancelled");
     expect(await collector.outcome("cancelled")).toMatchObject({
       status: "partial",
@@ -75,21 +84,34 @@ describe("outcome", () => {
     });
   });
 
-  test("repeats, strangers and latecomers are told what they are", async () => {
-    const { collector, submit } = await start();
+  test("counts one result for each agent: repeats, strangers, other tasks' results and nonsense change nothing", async () => {
+    const { system, collector, submit, publish } = await start();
     await collector.open(submit("t"));
-    const report = (agentId: string, taskId = "t") => collector.report(agentResult({ taskId, agentId }));
-    expect([await report("a"), await report("a"), await report("mallory"), await report("a", "other")]).toEqual([
-      "accepted",
-      "duplicate",
-      "stranger",
-      "unknown",
-    ]);
-    await collector.cancel("t");
-    expect(await report("b")).toBe("late");
-    expect(await collector.outcome("t")).toMatchObject({ duplicates: 1, late: 1, missing: [{ agentId: "b" }] });
+    await publish("t", { agentId: "a" });
+    for (const agentId of ["a", "mallory"]) await system.publish("agent.results.t", event("t", agentId));
+    await system.publish("agent.results.t", event("other", "b"));
+    for (const nonsense of [null, 7, { kind: "result" }, { kind: "blob", blob: "0".repeat(64) }])
+      await system.publish("agent.results.t", nonsense);
+    await publish("other", { agentId: "b" });
+    await waitUntil("the repeat is seen", async () => (await collector.status("t")).duplicates === 1);
+    expect(await collector.status("t")).toMatchObject({ state: "open", received: ["a"], waiting: ["b"] });
+    await publish("t", { agentId: "b" });
+    expect(await collector.outcome("t")).toMatchObject({ status: "completed", duplicates: 1 });
+  });
+
+  test("takes in a result that is too large for an event, and leaves no blob of it", async () => {
+    const { system, collector, submit, publish } = await start();
+    await collector.open(submit("t", { agentIds: ["a"] }));
+    const lines = Array.from({ length: 100_000 }, (_, index) => `line ${index}`);
+    const put = vi.spyOn(system.ports.blobs, "put");
+    await publish("t", { agentId: "a", files: [{ path: "large.txt", lines }] });
+    const { results } = await collector.outcome("t");
+    expect(results[0]?.diff).toContain("+line 99999");
+    await waitUntil("the blob is gone", async () => !(await system.ports.blobs.has(await put.mock.results[0]?.value)));
   });
 });
+
+const event = (taskId: string, agentId: string) => ({ kind: "result", result: agentResult({ taskId, agentId }) });
 
 describe("refusals", () => {
   test("an unknown task", async () => {
@@ -131,7 +153,6 @@ describe("refusals", () => {
   test("a wrong cast ends nobody's collector", async () => {
     const { collector, submit } = await start();
     await collector.open(submit("t"));
-    collector.cast.report(agentResult({ taskId: "nowhere" }));
     collector.cast.lose("nowhere", "a", "gone");
     collector.cast.cancel("nowhere");
     expect(await collector.status("t")).toMatchObject({ state: "open" });
@@ -153,11 +174,29 @@ test("a waiter that gives up leaves its place", async () => {
 });
 
 test("as many waiters as allowed cannot keep results out", async () => {
-  const { collector, submit } = await start({ waitersMax: 50 });
+  const { collector, submit, publish } = await start({ waitersMax: 50 });
   await collector.open(submit("t"));
   const waiting = Array.from({ length: 50 }, () => collector.outcome("t"));
-  await reportBoth(collector, "t");
+  await publish("t", ...BOTH);
   expect(new Set((await Promise.all(waiting)).map((outcome) => outcome.status))).toEqual(new Set(["completed"]));
+});
+
+test("what is read ends with the task, and when the collector is stopped or ended without a word", async () => {
+  const { clock, system, collector, submit } = await start();
+  const ends: AbortSignal[] = [];
+  const subscribe = system.subscribe.bind(system);
+  system.subscribe = ((pattern, options) => {
+    if (options?.signal !== undefined) ends.push(options.signal);
+    return subscribe(pattern, options);
+  }) as typeof subscribe;
+  await collector.open(submit("cancelled"));
+  await collector.cancel("cancelled");
+  await collector.open(submit("open"));
+  expect(ends.map(({ aborted }) => aborted)).toEqual([true, false]);
+  await system.kill(collector);
+  expect(ends[1]?.aborted).toBe(false);
+  await clock.advance(MINUTE_MS + 5_000);
+  expect(ends[1]?.aborted).toBe(true);
 });
 
 test("the oldest finished tasks are forgotten, and no timers stay", async () => {
@@ -176,21 +215,21 @@ test("the oldest finished tasks are forgotten, and no timers stay", async () => 
 
 describe("the same content again", () => {
   test("is answered from the cache, under the new task's name", async () => {
-    const { collector, submit } = await start();
+    const { collector, submit, publish } = await start();
     await collector.open(submit("first", { contentKey: "key" }));
-    await reportBoth(collector, "first");
+    await publish("first", ...BOTH);
+    await collector.outcome("first");
     const opened = await collector.open(submit("second", { contentKey: "key" }));
     expect(opened).toMatchObject({ kind: "cached", outcome: { taskId: "second", cachedFrom: "first" } });
     expect(await collector.outcome("second")).toMatchObject({ cachedFrom: "first", ranking: { winner: "a" } });
     expect(await collector.status("second")).toMatchObject({ state: "completed", received: ["a", "b"] });
-    expect(await collector.report(agentResult({ taskId: "second", agentId: "a" }))).toBe("late");
   });
 
   test("is tried again when nobody won", async () => {
-    const { collector, submit } = await start();
+    const { collector, submit, publish } = await start();
     await collector.open(submit("first", { contentKey: "key" }));
-    for (const agentId of ["a", "b"])
-      await collector.report(agentResult({ taskId: "first", agentId, verified: false }));
+    await publish("first", ...BOTH.map((plan) => ({ ...plan, verified: false })));
+    await collector.outcome("first");
     expect(await collector.open(submit("second", { contentKey: "key" }))).toEqual({ kind: "opened" });
   });
 });

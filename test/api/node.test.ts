@@ -56,7 +56,6 @@ describe("options", () => {
   it.each<[string, () => unknown, RegExp]>([
     ["no server", () => fleetOptions({}, {}), /--servers \(FLOTILLA_SERVERS\).+missing\.\nTo get a server: .+ -js /],
     ["no credentials file", () => fleetOptions({ servers: "s", creds: "/no" }, {}), /--creds .+"\/no".+ENOENT/],
-    ["nothing to host", () => nodeOptions({ servers: "s" }, "x", {}), /--actors: .+--allow-code.+missing/],
     ["a lease", () => nodeOptions({ ...SOUND, lease: "soon" }, "x"), /--lease: expected normal or fast, got "soon"/],
     ["a label", () => nodeOptions({ ...SOUND, labels: ["zone"] }, "x"), /--labels: expected key=value.+got "zone"/],
     ["two labels", () => nodeOptions({ ...SOUND, labels: ["a=1,a=2"] }, "x"), /--labels: .+once, got "a" twice/],

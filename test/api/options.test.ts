@@ -2,7 +2,8 @@
 
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
-import { parseDuration, type TaskFlags, taskOptions } from "../../api/options.ts";
+import { parseDuration } from "../../api/duration.ts";
+import { type TaskFlags, taskOptions } from "../../api/options.ts";
 import { isFlotillaError } from "../../runtime/index.ts";
 
 const SOUND: TaskFlags = { repo: "some/folder", task: "Do it", model: "mock" };

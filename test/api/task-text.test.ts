@@ -19,7 +19,6 @@ function finished(results: readonly AgentResult[], more: Partial<FinishedTask> =
     results,
     missing: [],
     duplicates: 0,
-    late: 0,
     durationMs: 1_000,
   };
   const branch = outcome.ranking.winner === null ? null : "flotilla/t1";
@@ -138,7 +137,7 @@ describe("progressLine", () => {
   });
 
   it("says nothing of what the next line tells", () => {
-    expect(progressLine({ kind: "started", agentId }, 0, paper)).toBeUndefined();
+    expect(progressLine({ kind: "started", agentId, attempt: 1 }, 0, paper)).toBeUndefined();
     expect(progressLine({ kind: "lost", agentId, message: "gone" }, 0, paper)).toContain("gone");
   });
 });

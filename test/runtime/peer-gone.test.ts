@@ -41,6 +41,7 @@ describe("a node that was declared gone", () => {
       counts: new Counts(),
       reconnected: () => {},
       load: async () => {},
+      endProcess: async () => false,
       isDeparted: () => false,
       spawn: async () => {
         throw new Error("not here");

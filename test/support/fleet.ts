@@ -1,8 +1,8 @@
 // Actor systems that are members of one fleet, over one store and one network in this process. Each has a clock and a way to the store of
 // its own, so that a test can stop, cut off or kill one of them.
 
-import { FleetPlacer } from "../../runtime/fleet-placer.ts";
-import type { ActorType, LogLine } from "../../runtime/index.ts";
+import { openPlacer } from "../../placement/index.ts";
+import type { ActorType, Admission, LogLine } from "../../runtime/index.ts";
 import { type ActorSystem, seededRandom } from "../../runtime/index.ts";
 import { LEASE_PROFILES, type LeaseProfile } from "../../runtime/lease.ts";
 import { Membership } from "../../runtime/membership.ts";
@@ -35,7 +35,11 @@ export interface Fleet extends AsyncDisposable {
   /** A node that has joined. Drivers are `accepts: false`. */
   add(
     name: string,
-    options?: { readonly actors?: readonly ActorType[]; readonly record?: Partial<NodeRecord> },
+    options?: {
+      readonly actors?: readonly ActorType[];
+      readonly record?: Partial<NodeRecord>;
+      readonly admission?: Admission;
+    },
   ): Promise<FleetNode>;
   /** Lets time pass in steps, with room for frames in each. */
   pass(ms: number): Promise<void>;
@@ -58,8 +62,8 @@ export function openFleet(profile: LeaseProfile = LEASE_PROFILES.normal): Fleet 
     clock: fake,
     store: shared,
     pass,
-    async add(name, { actors = [], record = {} } = {}) {
-      const node = makeNode(name, nodes.length + 1, { fake, shared, network, profile, record });
+    async add(name, { actors = [], record = {}, admission } = {}) {
+      const node = makeNode(name, nodes.length + 1, { fake, shared, network, profile, record, admission });
       for (const type of actors) node.system.register(type);
       nodes.push(node);
       await Promise.all([node.system.listen(), pass(STEP_MS)]);
@@ -82,9 +86,11 @@ interface Parts {
   readonly network: MemoryNetwork;
   readonly profile: LeaseProfile;
   readonly record: Partial<NodeRecord>;
+  readonly admission: Admission | undefined;
 }
 
-function makeNode(name: string, seed: number, { fake, shared, network, profile, record: more }: Parts): FleetNode {
+function makeNode(name: string, seed: number, parts: Parts): FleetNode {
+  const { fake, shared, network, profile, record: more, admission } = parts;
   const record = recordOf(name, more);
   const { node } = record;
   const clock = pausableClock(fake);
@@ -94,9 +100,18 @@ function makeNode(name: string, seed: number, { fake, shared, network, profile, 
   const log = (line: LogLine) => void lines.push(line);
   const membership = new Membership({ store: way.store, clock, random, profile, record, log: () => {} });
   const transport: Transport = network.join(node);
-  const placer = new FleetPlacer(node, () => membership.nodes(), random);
+  const placer = openPlacer({ here: node, nodes: () => membership.nodes(), random });
   const ports = memoryPorts(node, clock, { transport, store: way.store, placer });
-  const system = new System({ node, clock, random, log, callTimeoutMs: 30_000, ports, membership });
+  const system = new System({
+    node,
+    clock,
+    random,
+    log,
+    callTimeoutMs: 30_000,
+    ports,
+    membership,
+    ...granting(admission),
+  });
   return {
     system,
     membership,
@@ -110,3 +125,5 @@ function makeNode(name: string, seed: number, { fake, shared, network, profile, 
     },
   };
 }
+
+const granting = (admission: Admission | undefined) => (admission === undefined ? {} : { admission });

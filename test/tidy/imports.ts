@@ -93,7 +93,8 @@ export function specifiers(sources: readonly Source[]): Finding[] {
 /** One package, one place: what it is replaced by one day is then one change. zod may be anywhere. */
 const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^zod$/, /./],
-  [/^msgpackr$/, /^runtime\/codec\.ts$/],
+  // In nodes/ for other people's formats only: ours goes by the codec.
+  [/^msgpackr$/, /^(runtime\/codec\.ts$|(test\/)?nodes\/|test\/support\/vllm-)/],
   [/^@nats-io\//, /^(runtime|test\/runtime)\/nats\/|^bench\/peers\//],
   [/^rolldown$/, /^runtime\/code\//],
   [/^@opentelemetry\/api$/, /^(runtime\/trace\.ts$|test\/)/],
@@ -105,9 +106,9 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^(@vscode\/ripgrep|isbinaryfile)$/, /^tools\//],
   [/^diff$/, /^(tools|actors\/council)\//],
   [/^fast-xml-parser$/, /^(tools\/tests|nodes\/gpu)\//],
-  [/^(zeromq|eventsource-parser)$/, /^nodes\/|^test\/nodes\//],
+  [/^(zeromq|eventsource-parser)$/, /^nodes\/|^test\/(nodes\/|support\/vllm-)/],
   [/^yaml$/, /^test\//],
-  [/^prom-client$/, /^[a-z]+\/metrics\.ts$/],
+  [/^prom-client$/, /^[a-z]+\/metrics\.ts$|^test\/nodes\//],
   [/^commander$/, /^(test\/)?api\//],
   [/^picocolors$/, /^api\//],
   [/^@babel\/parser$/, /^test\/tidy\//],

@@ -9,7 +9,7 @@ import { appendFile, lstat, mkdir, readFile, realpath } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fail } from "../errors.ts";
 import { DIFF_FLAGS, type FileStat, isBranchName, isCommitHash, parseList, parseNumstat } from "../git/index.ts";
-import { complaint, initBorrowing, must, openView, ownGit, userGit } from "./host-git.ts";
+import { complaint, initBorrowing, must, openView, ownGit, userGit, type View } from "./host-git.ts";
 import { inspectRepository, isAddress, named } from "./repository.ts";
 
 export interface CloneRequest {
@@ -21,7 +21,12 @@ export interface CloneRequest {
   /** Branch the clone stands on. Default `agent`. */
   readonly branch?: string;
   /** Who commits in the clone. */
-  readonly author?: { readonly name: string; readonly email: string };
+  readonly author?: Author;
+}
+
+export interface Author {
+  readonly name: string;
+  readonly email: string;
 }
 
 /** An agent's own clone, standing on `commit`, that borrows the source's objects (K4). Resolves with its real path. */
@@ -31,23 +36,30 @@ export async function cloneForAgent({ source, into, commit, branch = "agent", au
   await mkdir(into, { recursive: true });
   const path = await realpath(into);
   await initBorrowing(path, [objects], commit, [`--initial-branch=${branch}`]);
-  await mkdir(join(path, ".git/hooks"), { recursive: true });
   if (shallow !== undefined) await appendFile(join(path, ".git/shallow"), shallow);
+  await dress(path, commit, author);
+  return path;
+}
+
+/** Gives a repository that holds `commit` what a clone has beyond objects: hooks nobody can add to, an author, files (K4). */
+export async function dress(path: string, commit: string, author: Author | undefined): Promise<void> {
+  await mkdir(join(path, ".git/hooks"), { recursive: true });
   for (const [key, value] of Object.entries(author ?? {})) {
     await must(ownGit(["config", "--local", `user.${key}`, value], { cwd: path }), "name the agent");
   }
   await must(ownGit(["reset", "--quiet", "--hard", commit, "--"], { cwd: path }), `check out ${commit.slice(0, 12)}`);
-  return path;
 }
 
-function refuseOdd(commit: string, branch?: string): void {
+export function refuseOdd(commit: string, branch?: string): void {
   if (!isCommitHash(commit)) throw fail("GitFailed", `${JSON.stringify(commit)} is not a full commit hash.`);
   if (branch !== undefined && !isBranchName(branch))
     throw fail("GitFailed", `${JSON.stringify(branch)} is not a branch name git allows.`);
 }
 
 /** Where a trusted repository keeps its objects, and the ends of its history when it is shallow. */
-async function storeOf(source: string): Promise<{ readonly objects: string; readonly shallow: string | undefined }> {
+export async function storeOf(
+  source: string,
+): Promise<{ readonly objects: string; readonly shallow: string | undefined }> {
   const ask = ["rev-parse", "--path-format=absolute", "--git-path", "objects", "--git-path", "shallow"];
   const [objects = "", shallow = ""] = (await must(userGit(ask, { cwd: source }), `read ${source}`)).trim().split("\n");
   return { objects, shallow: await readFile(shallow, "utf8").catch(() => undefined) };
@@ -60,11 +72,14 @@ export interface CloneRemoteRequest {
   /** Folder to make. */
   readonly into: string;
   readonly depth?: number;
+  /** Whether its files are wanted, and not only its objects. Default true. */
+  readonly checkout?: boolean;
   readonly signal?: AbortSignal;
 }
 
 /** Clones an address with the user's own credentials, never asking for one. Throws CloneFailed. */
-export async function cloneRemote({ url, into, depth, signal }: CloneRemoteRequest): Promise<string> {
+export async function cloneRemote(request: CloneRemoteRequest): Promise<string> {
+  const { url, into, depth, checkout = true, signal } = request;
   if (!isAddress(url))
     throw fail(
       "CloneFailed",
@@ -72,7 +87,8 @@ export async function cloneRemote({ url, into, depth, signal }: CloneRemoteReque
     );
   await mkdir(into, { recursive: true });
   const shallow = depth === undefined ? [] : [`--depth=${depth}`];
-  const flags = ["--quiet", "--template=", "--no-local", "--no-recurse-submodules", ...shallow];
+  const bare = checkout ? [] : ["--no-checkout"];
+  const flags = ["--quiet", "--template=", "--no-local", "--no-recurse-submodules", ...shallow, ...bare];
   const result = await userGit(["clone", ...flags, "--", url, "."], { cwd: into, signal, timeoutMs: CLONE_TIMEOUT_MS });
   if (result.exitCode === 0) return await realpath(into);
   const why = result.timedOut
@@ -137,7 +153,7 @@ export async function changesSince({
   };
 }
 
-const objectsOfClone = (clone: string) => join(resolve(clone), ".git/objects");
+export const objectsOfClone = (clone: string) => join(resolve(clone), ".git/objects");
 
 /** `path:line: message.` lines of `git diff --check`; the offending lines between them begin with a plus. */
 function parseCheck(output: string): readonly WhitespaceError[] {
@@ -173,30 +189,42 @@ export async function publishBranch(request: {
 }): Promise<void> {
   const { source, clone, commit, branch } = request;
   refuseOdd(commit, branch);
-  const ref = `refs/heads/${branch}`;
-  const there = await userGit(["rev-parse", "--verify", "--quiet", ref], { cwd: source });
-  if (there.stdout.trim() === commit) return;
-  if (there.exitCode === 0) {
-    throw fail(
-      "BranchExists",
-      `The branch ${branch} exists already at ${there.stdout.slice(0, 12)}: delete or rename it.`,
-    );
-  }
+  if (await isPublished(source, branch, commit)) return;
   const { objects, shallow } = await storeOf(source);
   await using view = await openView([objectsOfClone(clone), objects], commit, shallow);
   await must(view.git(["update-ref", "refs/heads/publish", commit]), `read the commit ${commit.slice(0, 12)}`);
-  // Objects from an agent's clone are checked: a crafted tree must not reach a repository somebody will check out.
-  const overrides = ["-c", "fetch.fsckObjects=true", "-c", "core.logAllRefUpdates=false"];
-  const flags = [
-    "--quiet",
-    "--no-tags",
-    "--no-write-fetch-head",
-    "--no-recurse-submodules",
-    "--no-prune",
-    "--no-auto-maintenance",
-  ];
+  await branchFrom(view, source, branch);
+}
+
+/** Whether the branch stands on `commit` already. Throws BranchExists when it stands elsewhere. */
+export async function isPublished(source: string, branch: string, commit: string): Promise<boolean> {
+  const there = await userGit(["rev-parse", "--verify", "--quiet", `refs/heads/${branch}`], { cwd: source });
+  if (there.exitCode !== 0 || there.stdout.trim() === commit) return there.exitCode === 0;
+  throw fail(
+    "BranchExists",
+    `The branch ${branch} exists already at ${there.stdout.slice(0, 12)}: delete or rename it.`,
+  );
+}
+
+/** Objects from an agent's clone are checked: a crafted tree must not reach a repository somebody will check out. */
+export const CHECKED = ["-c", "fetch.fsckObjects=true"] as const;
+
+/** One branch and nothing beside it. */
+export const FETCH_FLAGS = [
+  "--quiet",
+  "--no-tags",
+  "--no-write-fetch-head",
+  "--no-recurse-submodules",
+  "--no-prune",
+  "--no-auto-maintenance",
+] as const;
+
+/** Makes a branch of the source out of a view's branch `publish` (K3). */
+export async function branchFrom(view: View, source: string, branch: string): Promise<void> {
+  const overrides = [...CHECKED, "-c", "core.logAllRefUpdates=false"];
+  const refs = `refs/heads/publish:refs/heads/${branch}`;
   await must(
-    userGit([...overrides, "fetch", ...flags, "--", view.gitDir, `refs/heads/publish:${ref}`], { cwd: source }),
+    userGit([...overrides, "fetch", ...FETCH_FLAGS, "--", view.gitDir, refs], { cwd: source }),
     `make the branch ${branch}`,
   );
 }

@@ -88,7 +88,7 @@ export function complaint(stderr: string): string {
     .slice(0, COMPLAINT_MAX);
 }
 
-/** Makes a repository with a configuration of ours that borrows the objects of others; `objects` are absolute folders. */
+/** Makes a repository with a configuration of ours that borrows the objects of others, if any; `objects` are absolute folders. */
 export async function initBorrowing(
   folder: string,
   objects: readonly string[],
@@ -101,6 +101,7 @@ export async function initBorrowing(
     ownGit(["init", "--quiet", "--template=", `--object-format=${format}`, ...extra, "--", folder], { cwd: tmpdir() }),
     "make a clone",
   );
+  if (objects.length === 0) return;
   await appendFile(
     join(folder, bare ? "objects/info/alternates" : ".git/objects/info/alternates"),
     `${objects.join("\n")}\n`,

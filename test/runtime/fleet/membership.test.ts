@@ -31,14 +31,18 @@ describe("membership", () => {
     a.membership.reconnected();
     b.membership.reconnected();
     part.crash();
-    await a.membership.bury("part");
-    await a.membership.bury("part");
-    await a.membership.bury("b");
+    const why = { code: "ProcessFailed", message: "it ended with status 3" };
+    const told: unknown[] = [];
+    b.membership.on((event) => event.kind === "left" && told.push(event.why));
+    await a.membership.bury("part", why);
+    await a.membership.bury("part", why);
+    await a.membership.bury("b", why);
     await settleFrames();
     expect(b.membership.presence("part").kind).toBe("departed");
     expect(b.membership.isPresent("a-1")).toBe(true);
     await clock.advance(2 * ttlMs);
     expect(b.events.filter((event) => event.startsWith("left"))).toEqual(["left part left"]);
+    expect(told).toEqual([why]);
     expect(names(a.membership.nodes())).toEqual(["a-1", "b-1"]);
   });
 

@@ -1,0 +1,93 @@
+// The topics that actors of different nodes meet on: each one's name and what an event of it is. Declared here and nowhere else.
+// It is not who publishes or subscribes (agent-actor.ts, collector.ts).
+//
+// SJ1  What comes from a topic was written by another process, perhaps by another version: it is parsed before it is believed.
+
+import { z } from "zod";
+import type { AgentResult } from "./agent/result.ts";
+
+const count = z.number().min(0);
+const problem = z.object({ code: z.string(), message: z.string() });
+
+const operation = z.object({
+  tool: z.string(),
+  operation: z.string(),
+  success: z.boolean(),
+  durationMs: count,
+  error: z.string().exactOptional(),
+});
+
+const auditEntry = z.object({
+  sequence: count,
+  atMs: z.number(),
+  agentId: z.string(),
+  role: z.string(),
+  taskId: z.string(),
+  traceId: z.string(),
+  tool: z.string(),
+  operation: z.string(),
+  params: z.unknown(),
+  outcome: z.enum(["ok", "failed", "denied", "invalid", "unknown", "timeout", "cancelled", "defect"]),
+  durationMs: count,
+  bytes: count,
+  error: problem.exactOptional(),
+});
+
+const testReport = z.object({
+  runner: z.string(),
+  completed: z.boolean(),
+  success: z.boolean(),
+  counts: z.object({ passed: count, failed: count, skipped: count }).nullable(),
+  failures: z.array(z.object({ name: z.string(), message: z.string() })),
+  reason: z.string(),
+});
+
+const verification = z.object({
+  verified: z.boolean(),
+  findings: z.array(z.string()),
+  tests: z.union([testReport, z.undefined()]),
+  lint: z.array(z.object({ path: z.string(), line: z.number(), message: z.string() })),
+});
+
+const diffStat = z.object({
+  files: z.array(z.object({ path: z.string(), added: count, deleted: count })),
+  added: count,
+  deleted: count,
+});
+
+const result = z.object({
+  taskId: z.string(),
+  agentId: z.string(),
+  role: z.string(),
+  success: z.boolean(),
+  operations: z.array(operation),
+  auditTrail: z.array(auditEntry),
+  finalState: z.enum(["committed", "rejected", "uncommitted", "unchanged", "failed"]),
+  commit: z.string().nullable(),
+  diffStat: diffStat.nullable(),
+  diff: z.string(),
+  verification: verification.nullable(),
+  error: problem.nullable(),
+  reasoning: z.array(z.string()),
+  usage: z.object({ inputTokens: count, outputTokens: count, modelCalls: count }),
+  durationMs: count,
+  place: z
+    .object({
+      node: z.string(),
+      attempt: z.int().min(1),
+      bundle: z.string().exactOptional(),
+      keptIn: z.string().exactOptional(),
+    })
+    .exactOptional(),
+}) satisfies z.ZodType<AgentResult>;
+
+/** Results of one task's agents, each published by the agent itself and read by the collector that has the task. */
+export const agentResults = {
+  topic: (taskId: string): string => `agent.results.${taskId}`,
+  /** The result, or for one that is larger than an event may be the hash of the blob that holds it as JSON. */
+  event: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("result"), result }),
+    z.object({ kind: z.literal("blob"), blob: z.string() }),
+  ]),
+  result,
+} as const;

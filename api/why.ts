@@ -1,0 +1,85 @@
+// `flotilla why`: why an actor is where it is, or what keeps it waiting.
+//
+// WY1  It prints what was decided when the actor was placed, as its node has kept it; nothing is decided anew.
+
+import type { Command } from "commander";
+import { explain } from "../placement/index.ts";
+import { type ActorSystem, type AnyHandle, connect, type NodeRecord, type WaitingPlacement } from "../runtime/index.ts";
+import type { Terminal } from "./cli.ts";
+import { fail } from "./errors.ts";
+import { addFleetFlags } from "./fleet-flags.ts";
+import { since } from "./fleet-text.ts";
+import { type FleetFlags, fleetOptions, wantsColour } from "./options.ts";
+import { makePaper, plain, table } from "./paper.ts";
+
+interface Flags extends FleetFlags {
+  readonly namespace?: string;
+  readonly json?: boolean;
+}
+
+const COLUMNS = 80;
+
+export function addWhyCommand(program: Command, terminal: Terminal, done: (status: number) => void): void {
+  addFleetFlags(program.command("why [actor]").description("why an actor is where it is, or what keeps it waiting"))
+    .option("--namespace <name>", 'of the actor\'s name (default: "default")')
+    .option("--json", "print one JSON value and nothing else")
+    .addHelpText(
+      "after",
+      "\nACTOR: a name, or an address as logs show it (type/id@node). Without: everything that waits.",
+    )
+    .allowExcessArguments(false)
+    .action(async (actor: string | undefined, flags: Flags) => {
+      await using system = await connect(fleetOptions(flags));
+      const waiting = waitingOf(system.nodes()).filter(
+        ({ type, name }) => actor === undefined || [type, name].includes(actor),
+      );
+      if (actor === undefined) done(tellWaiting(waiting, flags, terminal));
+      else if (waiting.length > 0) done(tellWaiting(waiting, flags, terminal));
+      else done(await tellDecision(system, actor, flags, terminal));
+    });
+}
+
+type Waiting = WaitingPlacement & { readonly asker: string };
+
+const waitingOf = (nodes: readonly NodeRecord[]): Waiting[] =>
+  nodes
+    .flatMap(({ name, waiting = [] }) => waiting.map((each) => ({ ...each, asker: name })))
+    .sort((one, other) => one.sinceMs - other.sinceMs);
+
+function tellWaiting(waiting: readonly Waiting[], { json = false }: Flags, { out }: Terminal): number {
+  if (json) out.write(`${JSON.stringify(waiting)}\n`);
+  else if (waiting.length === 0) out.write("Nothing waits for a place.\n");
+  else {
+    const rows = waiting.map(({ type, name, sinceMs, asker, why }) => [
+      plain(name === undefined ? type : `${type} "${name}"`),
+      since(sinceMs),
+      plain(asker),
+      plain(why),
+    ]);
+    out.write(`${table([["waits for a place", "since (UTC)", "asked by", "because"], ...rows]).join("\n")}\n`);
+  }
+  return 0;
+}
+
+async function tellDecision(
+  system: ActorSystem,
+  actor: string,
+  { namespace, json = false }: Flags,
+  { out }: Terminal,
+): Promise<number> {
+  const [, id, node] = /^[\w.-]+\/(\d+)@(\S+)$/.exec(actor) ?? [];
+  const isAddress = id !== undefined && node !== undefined;
+  const found: AnyHandle | undefined = isAddress ? undefined : await system.get(actor, undefined, namespace);
+  const decision = await system.decision(found ?? { id: id ?? "", node: node ?? "" });
+  if (decision === undefined) throw fail("DecisionUnknown", UNKNOWN(actor), { data: { actor } });
+  const { colour } = makePaper(out.columns ?? COLUMNS, !json && wantsColour(out.isTTY === true));
+  if (json) out.write(`${JSON.stringify(decision)}\n`);
+  else {
+    const [head = "", ...lines] = explain(decision).map(plain);
+    out.write(`${[colour.bold(`${plain(actor)} is ${head}`), ...lines].join("\n")}\n`);
+  }
+  return 0;
+}
+
+const UNKNOWN = (actor: string): string =>
+  `nobody has kept why ${actor} is where it is: it has ended, was spawned without name, resources and placement, or lives in a process that is no daemon.`;

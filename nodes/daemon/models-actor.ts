@@ -1,0 +1,146 @@
+// The actor by which the model servers of a node are used and looked after from elsewhere: one on each daemon, found by its node's id.
+// Agents of the node itself ask its servers directly; who is elsewhere cannot reach them, and comes through here.
+//
+// MA1  A reply is passed on as it comes, in the server's own words and without waiting for more of it: what arrived together stays together.
+// MA2  A caller that gives up, or reads no further, ends the request at the server.
+// MA3  A request in hand here counts at its server, so that stopping waits for it.
+
+import { createParser } from "eventsource-parser";
+import { type ActorType, actorContext, defineActor, type EngineReport } from "../../runtime/index.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Engines } from "../engine/engines.ts";
+import { nodeError } from "../errors.ts";
+
+/** What it is found by, in the namespace that is its node's id. */
+export const MODELS_ACTOR = "models";
+
+export interface ChatRequest {
+  /** Body of POST /v1/chat/completions; `stream` is set here. */
+  readonly body: Readonly<Record<string, unknown>> & { readonly model: string };
+  /** Goes along as X-Session-ID: vLLM copies it into its cache's events. */
+  readonly session?: string;
+}
+
+/** Shown of a server's refusal. */
+const REFUSAL_MAX_CHARS = 500;
+const REQUESTS_AT_ONCE = 1_024;
+
+class ModelServers {
+  readonly #engines: Engines | undefined;
+
+  constructor(engines?: Engines) {
+    this.#engines = engines;
+  }
+
+  /** The servers as they are now. */
+  list(): readonly EngineReport[] {
+    return this.#engines?.reports() ?? [];
+  }
+
+  /** Last lines of a server's log. Throws ModelUnknown. */
+  log(model: string): readonly string[] {
+    return this.#engine(model).log;
+  }
+
+  /** Starts a server, or one that is dead again, and resolves when it is ready. Throws ModelUnknown, and why it cannot start. */
+  async start(model: string): Promise<void> {
+    const engine = this.#engine(model);
+    const { signal } = actorContext();
+    if (engine.status.kind === "dead") await engine.start(signal);
+    else await engine.ready(signal);
+  }
+
+  /** Takes nothing new, lets what is in hand go on for `graceMs`, and ends it. Throws ModelUnknown. */
+  async stop(model: string, graceMs?: number): Promise<void> {
+    await this.#engine(model).stop(graceMs);
+  }
+
+  /** Throws ModelUnknown, EngineCannotSleep, EngineInUse, EngineNotReady. */
+  async sleep(model: string): Promise<void> {
+    await this.#engine(model).sleep();
+  }
+
+  /**
+   * Streams a reply: each item is what arrived together, one text of JSON for each chunk of the server's.
+   * Throws ModelUnknown, ModelRefused (data.status), EngineNotReady, EngineStopped, and why the server is dead.
+   */
+  async *chat({ body, session }: ChatRequest): AsyncGenerator<readonly string[], void> {
+    const engine = this.#engine(body.model);
+    const { signal } = actorContext();
+    const asking = new AbortController();
+    const giveUp = () => asking.abort(signal.reason);
+    signal.addEventListener("abort", giveUp, { once: true });
+    const done = engine.use();
+    try {
+      for await (const chunks of chunksOf(await ask(engine, body, session, asking.signal))) {
+        engine.sign();
+        yield chunks;
+      }
+    } finally {
+      done();
+      signal.removeEventListener("abort", giveUp);
+      asking.abort();
+    }
+  }
+
+  #engine(model: string): Engine {
+    const engine = this.#engines?.find(model);
+    if (engine !== undefined) return engine;
+    const known = this.list().map((each) => each.model);
+    const message = `this node has no server for ${model}; it has ${known.join(", ") || "none"}`;
+    throw nodeError("ModelUnknown", message, { data: { model, known } });
+  }
+}
+
+async function ask(
+  engine: Engine,
+  body: ChatRequest["body"],
+  session: string | undefined,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array>> {
+  const { apiKey } = engine.settings;
+  const answer = await fetch(`${engine.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+      ...(session !== undefined && { "x-session-id": session }),
+    },
+    body: JSON.stringify({ ...body, stream: true }),
+    signal,
+  });
+  if (answer.ok && answer.body !== null) return answer.body;
+  const said = (await answer.text()).slice(0, REFUSAL_MAX_CHARS);
+  if (answer.status === 503) engine.observe({ running: 0, waiting: 0, isRefusing: true });
+  throw nodeError("ModelRefused", `the model server answered ${answer.status}: ${said}`, {
+    data: { status: answer.status, model: body.model },
+  });
+}
+
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<readonly string[], void> {
+  let together: string[] = [];
+  const parser = createParser({ onEvent: ({ data }) => data !== "[DONE]" && together.push(data) });
+  const decoder = new TextDecoder();
+  for await (const bytes of body) {
+    parser.feed(decoder.decode(bytes, { stream: true }));
+    if (together.length === 0) continue;
+    yield together;
+    together = [];
+  }
+}
+
+/** Its type as others know it: for handles. */
+export const Models = defineActor("flotilla.models", ModelServers);
+
+/** Its type on its own node, which gives it what cannot travel; and how it is spawned. */
+export function modelsActor(engines: Engines, node: string) {
+  const type: ActorType<typeof ModelServers> = defineActor(
+    Models.type,
+    class extends ModelServers {
+      constructor() {
+        super(engines);
+      }
+    },
+  );
+  return { type, options: { name: MODELS_ACTOR, namespace: node, node, concurrency: REQUESTS_AT_ONCE } };
+}
