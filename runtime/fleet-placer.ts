@@ -28,13 +28,16 @@ export class FleetPlacer implements Placer {
   }
 
   place(request: PlacementRequest): Decision {
+    const { refused } = request;
     const nodes = this.#nodes().filter(({ node, parent }) => parent === undefined || node === this.#here);
     const leaving = nodes.find(({ node, draining }) => node === this.#here && draining);
     const judged = nodes.map((record) => ({ record, reason: this.#against(record, request, leaving) }));
     const candidates = judged.flatMap(({ record, reason }) => (reason === undefined ? [record] : []));
     const node = this.#pick(candidates, nodes);
     if (node === undefined) {
-      const rejected = judged.map(({ record, reason = "" }) => ({ node: record.node, reason }));
+      const rejected = judged.map(
+        ({ record: { node }, reason = "" }) => refused?.find((refusal) => refusal.node === node) ?? { node, reason },
+      );
       const isNobody = request.node === undefined && !nodes.some(({ accepts }) => accepts);
       return { kind: "unplaceable", rejected, ...(isNobody && { why: NOBODY_ACCEPTS }) };
     }
