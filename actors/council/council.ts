@@ -132,6 +132,8 @@ class Session {
   readonly #collector: CollectorHandle;
   readonly #deadlineMs: number;
   readonly #waiting: WaitingPlaces;
+  /** Whose result is known to be sent. */
+  readonly #answered = new Set<string>();
   /** Aborts when no agent is wanted any more. */
   readonly #over = new AbortController();
 
@@ -157,7 +159,10 @@ class Session {
     if (signal?.aborted) cancel();
     const agents = this.#request.agents.map((agent, index) => this.#runAgent(agent, index));
     try {
-      return await this.#collector.with({ timeoutMs: timeoutMs + OUTCOME_SLACK_MS }).outcome(taskId);
+      const outcome = await this.#collector.with({ timeoutMs: timeoutMs + OUTCOME_SLACK_MS }).outcome(taskId);
+      // The last result may have come to the collector before word of it came here.
+      for (const { agentId, success } of outcome.results) this.#hasAnswered(agentId, success);
+      return outcome;
     } finally {
       signal?.removeEventListener("abort", cancel);
       this.#over.abort();
@@ -230,7 +235,7 @@ class Session {
       if (event.kind === "began")
         this.#tell({ kind: "started", agentId, attempt, ...(event.node !== undefined && { node: event.node }) });
       if (event.kind === "progress") this.#tell({ kind: "agent", agentId, progress: event.progress });
-      if (event.kind === "answered") return this.#tell({ kind: "answered", agentId, success: event.success });
+      if (event.kind === "answered") return this.#hasAnswered(agentId, event.success);
     }
     throw new Error("it ended without a result");
   }
@@ -245,6 +250,12 @@ class Session {
   #orderOf(agent: CouncilAgent, attempt: number): AgentOrder {
     const { taskId, text, baseCommit, limits = DEFAULT_AGENT_LIMITS, traceId = taskId } = this.#request;
     return { ...agent, taskId, role: this.#role.name, text, baseCommit, limits, traceId, attempt };
+  }
+
+  #hasAnswered(agentId: string, success: boolean): void {
+    if (this.#answered.has(agentId)) return;
+    this.#answered.add(agentId);
+    this.#tell({ kind: "answered", agentId, success });
   }
 
   #tell(event: CouncilProgress): void {
