@@ -24,6 +24,7 @@ export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaEr
 export type { EventLog } from "./event-log.ts";
 export type { GroupOptions, PlacementGroup } from "./groups.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
+export type { MemoryBound } from "./isolation/cgroup.ts";
 export { OutputLines } from "./isolation/output.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
 export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
