@@ -57,6 +57,13 @@ test("chooses only among those that can, and says of each other why not", () => 
   });
 });
 
+test("a refusal is told as it came, with whether it may pass", () => {
+  const refused = [{ node: "a", reason: "its model is loading", passes: true }];
+  const other = { node: "b", reason: "it is draining" };
+  const decision = placerOf([record("a"), record("b", { draining: true })]).place({ type: "counter", refused });
+  expect(decision).toEqual({ kind: "unplaceable", rejected: [...refused, other] });
+});
+
 test("with nobody who accepts, says what to start", () => {
   const decision = placerOf([record("here", { accepts: false })]).place({ type: "counter" });
   expect(decision).toMatchObject({ kind: "unplaceable", why: expect.stringContaining("flotilla node --servers") });
