@@ -20,6 +20,7 @@ import type { AgentLimits } from "../agent/result.ts";
 import { Agent, type ModelSpec } from "../agent-actor.ts";
 import type { TaskOutcome } from "../collected-task.ts";
 import { type CollectorHandle, spawnCollector } from "../collector.ts";
+import { fail } from "../errors.ts";
 import type { AgentOrder, Workplace } from "../workplace.ts";
 import { type Role, roleNamed } from "./roles.ts";
 import { WaitingPlaces } from "./waiting-places.ts";
@@ -85,7 +86,7 @@ const NODE_LOST: ReadonlySet<string> = new Set([
 
 /**
  * Runs the council and resolves with its outcome: at the deadline, when cancelled, or when everyone has answered, whichever is first.
- * Throws NoAgentsForRole, and what the collector's `open` throws.
+ * Throws NoAgentsForRole, CollectorLost, and what spawning a collector and its `open` throw.
  */
 export async function runCouncil(system: ActorSystem, request: CouncilRequest): Promise<TaskOutcome> {
   const role = roleNamed(request.role);
@@ -163,6 +164,10 @@ class Session {
       // The last result may have come to the collector before word of it came here.
       for (const { agentId, success } of outcome.results) this.#hasAnswered(agentId, success);
       return outcome;
+    } catch (error) {
+      if (!isNodeLost(error)) throw error;
+      const message = `The collector was lost, and with it what the agents of this task had handed in: ${messageOf(error)}.`;
+      throw fail("CollectorLost", message, { cause: error, data: { taskId } });
     } finally {
       signal?.removeEventListener("abort", cancel);
       this.#over.abort();
@@ -196,9 +201,8 @@ class Session {
 
   /** CN4. */
   #isWorthAnother(error: unknown, agent: CouncilAgent, attempt: number): boolean {
-    const isNodeLost = isFlotillaError(error) && NODE_LOST.has(error.code);
     const hasTime = this.#leftMs() >= this.#request.timeoutMs / 2;
-    return isNodeLost && "origin" in agent && attempt < ATTEMPTS_MAX && hasTime;
+    return isNodeLost(error) && "origin" in agent && attempt < ATTEMPTS_MAX && hasTime;
   }
 
   #leftMs(): number {
@@ -262,6 +266,8 @@ class Session {
     this.#request.onProgress?.(event);
   }
 }
+
+const isNodeLost = (error: unknown): boolean => isFlotillaError(error) && NODE_LOST.has(error.code);
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

@@ -83,7 +83,11 @@ const flags = (repo: string, model: string, ...more: readonly string[]): readonl
 const who = () => ({ FLOTILLA_USER: fleet.user ?? "", FLOTILLA_PASS: fleet.pass ?? "" });
 
 /** The command in this process; `onOutput` is told all that it has printed so far. */
-async function cli(args: readonly string[], onOutput: (text: string) => void = () => {}) {
+async function cli(
+  args: readonly string[],
+  onOutput: (text: string) => void = () => {},
+  signal = new AbortController().signal,
+) {
   for (const [name, value] of Object.entries(who())) vi.stubEnv(name, value);
   const text = { out: "", err: "" };
   const write = (stream: "out" | "err") => (piece: string) => {
@@ -93,7 +97,7 @@ async function cli(args: readonly string[], onOutput: (text: string) => void = (
   const status = await runCli(args, {
     out: { write: write("out") },
     err: { write: write("err") },
-    signal: new AbortController().signal,
+    signal,
   });
   return { status, ...text };
 }
@@ -160,6 +164,23 @@ describe.skipIf(nats.missing !== undefined)("flotilla task --servers", { timeout
     });
     expect(status, out + err).toBe(0);
     expect(out).toMatch(/waits .+\n.+starts +on gpu-1/);
+  });
+
+  it("cancelled: its agents end on their nodes, and nothing of it stays there or in blobs", async () => {
+    const server = await modelServer([{ kind: "hang" }]);
+    const gpu = await beside("gpu-1", server);
+    await node("third", [Collector]);
+    const source = await repository();
+    const got = vi.spyOn(gpu.system.ports.blobs, "get");
+    const stop = new AbortController();
+    const running = cli(flags(source.path, MODEL, "--agents", "1"), () => {}, stop.signal);
+    await waitUntil("the agent asks its model", () => server.requests.length === 1);
+    stop.abort(130);
+    expect(await running).toMatchObject({ status: 130, err: expect.stringContaining("cancelled") });
+    expect([server.abandoned, await readdir(workspaces), gpu.system.stats().actors]).toEqual([1, [], 1]);
+    expect(await source.git("for-each-ref", "refs/heads/flotilla")).toBe("");
+    expect(got).toHaveBeenCalledTimes(1);
+    expect(await gpu.system.ports.blobs.has(got.mock.calls[0]?.[0] ?? "")).toBe(false);
   });
 
   it("tells a mistake in one sentence, and sends nothing", async () => {
