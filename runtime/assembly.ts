@@ -341,8 +341,10 @@ export class Assembly {
     for (const { type } of this.types.list()) this.#serve(type);
   }
 
-  async drain(): Promise<void> {
+  async drain(quiet?: Promise<unknown>): Promise<void> {
     await this.#settings.membership?.update({ draining: true });
+    await this.tasks.refuseNew();
+    await quiet;
     const { holdings } = this.host;
     await this.processes?.drain();
     await this.#recovery?.handOver(holdings.movable(), ({ cell }) => holdings.surrender(cell));

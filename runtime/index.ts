@@ -31,7 +31,7 @@ export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
 export { makeUserKey, type UserKey, userKeyOf } from "./nats/keys.ts";
 export { type NatsPermissions, nodePermissions } from "./nats/permissions.ts";
 export { type PreparationOptions, prepareFleet } from "./nats/preparation.ts";
-export { type FleetProbe, type NodeClock, type ProbeOptions, probeFleet } from "./nats/probe.ts";
+export { type FleetProbe, fleetClock, type NodeClock, type ProbeOptions, probeFleet } from "./nats/probe.ts";
 export {
   type EngineReport,
   type EngineState,
@@ -42,6 +42,7 @@ export {
   type NodeReport,
   type WaitingPlacement,
 } from "./node-record.ts";
+export { nodeName } from "./options.ts";
 export {
   type Bundle,
   type Decision,

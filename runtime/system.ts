@@ -63,9 +63,12 @@ export class ActorSystem implements AsyncDisposable {
     return this.#parts.start();
   }
 
-  /** Takes no more actors of others, and moves those that can live elsewhere to other nodes. `close` begins with it on a fleet. */
-  drain(): Promise<void> {
-    return this.#parts.drain();
+  /**
+   * Takes no more actors of others and no more tasks, and moves the actors that can live elsewhere to other nodes, from when `quiet` has resolved.
+   * `close` begins with it on a fleet.
+   */
+  drain(quiet?: Promise<unknown>): Promise<void> {
+    return this.#parts.drain(quiet);
   }
 
   /** Hands over what can move, ends every other actor in reverse order, then everything else. May be called twice. */
@@ -115,6 +118,11 @@ export class ActorSystem implements AsyncDisposable {
   nodes(): readonly NodeRecord[] {
     const nodes = this.#settings.membership?.nodes() ?? [];
     return nodes.filter(({ node, parent }) => parent === undefined || node === this.node);
+  }
+
+  /** Whether this node has its place among the others now: not while it cannot renew that. Always in a process that is alone. */
+  get isMember(): boolean {
+    return this.#settings.membership?.isValid ?? true;
   }
 
   /** Tells the fleet how this node stands, at most every NODE_REPORT_MIN_MS; of several in between only the last. Alone: nobody hears. */

@@ -77,6 +77,20 @@ export async function probeFleet(options: ProbeOptions): Promise<FleetProbe> {
   }
 }
 
+/**
+ * This machine's clock minus the server's, in milliseconds; undefined when the fleet's streams are not there yet. Throws what connectNats throws.
+ */
+export async function fleetClock({ clock = systemClock, ...options }: ProbeOptions): Promise<number | undefined> {
+  const { connectNats } = await import("./connection.ts");
+  const connection = await connectNats({ ...options, clock, name: `clock-${systemRandom.id()}` });
+  try {
+    const { stream } = fleetNames(options.prefix).store;
+    return await aheadOf(clock, () => infoOf(connection, stream));
+  } finally {
+    await connection.close();
+  }
+}
+
 interface Place {
   readonly connection: Connection;
   readonly clock: Clock;
