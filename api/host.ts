@@ -8,6 +8,7 @@
 //      others notice within the lease, and guards end what this process has started.
 // HS3  With --json stdout holds one object, written when the node is ready; log lines and everything else go to stderr.
 
+import { flushCompileCache } from "node:module";
 import { fleetActorTypes } from "../actors/index.ts";
 import { type Daemon, openDaemon } from "../nodes/index.ts";
 import {
@@ -59,6 +60,8 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
     if (!signal.aborted) {
       await daemon.attach(system);
       greet(options, system, http, { say, out, paper });
+      // A host may never end in order, and the next one shall start as fast.
+      flushCompileCache();
       await aborted(signal);
     }
     await leave(daemon, system, graceMs, say);

@@ -21,7 +21,7 @@ import type { Engine } from "../engine/engine.ts";
 import { Engines } from "../engine/engines.ts";
 import type { EngineOptions } from "../engine/options.ts";
 import { nodeError } from "../errors.ts";
-import { type NodeMetrics, nodeMetrics } from "../metrics.ts";
+import type { NodeMetrics } from "../metrics.ts";
 import { Ledger } from "../resources/ledger.ts";
 import { compactReport } from "../telemetry/compact-report.ts";
 import type { PrefixSummary } from "../telemetry/prefix-view.ts";
@@ -165,14 +165,24 @@ export class Daemon {
     });
   }
 
-  /** Page of metrics for Prometheus. */
-  metrics(system: Pick<ActorSystem, "stats">): NodeMetrics {
-    return nodeMetrics({
-      report: () => this.report(),
-      resources: () => this.machine.amounts,
-      stats: () => system.stats(),
-      engines: () => this.#observers.map((observer) => observer.observed()).filter((seen) => seen !== undefined),
-    });
+  /** Page of metrics for Prometheus; what makes it is loaded when the first page is asked for. */
+  metrics(system: Pick<ActorSystem, "stats">): Pick<NodeMetrics, "text"> {
+    let making: Promise<NodeMetrics> | undefined;
+    const make = async () => {
+      const { nodeMetrics } = await import("../metrics.ts");
+      return nodeMetrics({
+        report: () => this.report(),
+        resources: () => this.machine.amounts,
+        stats: () => system.stats(),
+        engines: () => this.#observers.map((observer) => observer.observed()).filter((seen) => seen !== undefined),
+      });
+    };
+    return {
+      async text() {
+        making ??= make();
+        return (await making).text();
+      },
+    };
   }
 
   /** Resolves when no model server has anything in hand, at the latest after `graceMs`, or when the signal aborts. */
