@@ -9,6 +9,7 @@
 // HS3  A clock that is off by more than CLOCK_MAX_MS of doctor's keeps a node out: deadlines are moments, so each of its calls would fail.
 // HS4  With --json stdout holds one object, written when the node is ready; log lines and everything else go to stderr.
 
+import { flushCompileCache } from "node:module";
 import { fleetActorTypes } from "../actors/index.ts";
 import { clockVerdict, type Daemon, openDaemon } from "../nodes/index.ts";
 import {
@@ -71,6 +72,8 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
     if (!signal.aborted) {
       await daemon.attach(system);
       greet(options, system, http, { say, out, paper });
+      // A host may never end in order, and the next one shall start as fast.
+      flushCompileCache();
       await aborted(signal);
     }
     await leave(daemon, system, graceMs, say);

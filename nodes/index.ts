@@ -34,7 +34,7 @@ export { type KernelLog, openKernelLog } from "./gpu/kernel-log.ts";
 export { type DeviceMasks, type GpuOverride, parseGpuOverride } from "./gpu/override.ts";
 export { type RunTool, TOOL_LIMIT_MS, type ToolOutput, toolRunner } from "./gpu/tool-run.ts";
 export { GpuWatch, type GpuWatchOptions } from "./gpu/watch.ts";
-export { type NodeMetrics, type NodeMetricsSource, nodeMetrics, type ObservedEngine } from "./metrics.ts";
+export type { NodeMetrics, NodeMetricsSource, ObservedEngine } from "./metrics.ts";
 export { findNatsServer, NATS_SERVER_MIN } from "./nats-program.ts";
 export { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats-server.ts";
 export { deviceMasks } from "./options.ts";

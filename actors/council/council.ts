@@ -13,7 +13,7 @@
 //      least half of the time is left, because it needs as long as the first did. Should both answer, the collector keeps one (CT2).
 
 import { type ActorSystem, type Handle, isFlotillaError, type SpawnOptions } from "../../runtime/index.ts";
-import { type Sandbox, standardPolicy } from "../../tools/index.ts";
+import type { Sandbox } from "../../tools/index.ts";
 import { mockVariant } from "../agent/mock-model.ts";
 import type { AgentProgress } from "../agent/progress.ts";
 import type { AgentLimits } from "../agent/result.ts";
@@ -213,7 +213,6 @@ class Session {
     const { taskId, model, sandbox } = this.#request;
     const setup = {
       model: model.kind === "mock" ? { ...model, variant: model.variant ?? mockVariant(index) } : model,
-      policy: standardPolicy,
       instructions: this.#role.prompt,
       ...(sandbox !== undefined && { sandbox }),
     };

@@ -23,7 +23,7 @@ import { Engines } from "../engine/engines.ts";
 import type { EngineOptions } from "../engine/options.ts";
 import { nodeError } from "../errors.ts";
 import { type RunTool, toolRunner } from "../gpu/tool-run.ts";
-import { type NodeMetrics, nodeMetrics } from "../metrics.ts";
+import type { NodeMetrics } from "../metrics.ts";
 import { Ledger } from "../resources/ledger.ts";
 import { compactReport } from "../telemetry/compact-report.ts";
 import type { PrefixSummary } from "../telemetry/prefix-view.ts";
@@ -182,14 +182,24 @@ export class Daemon {
     });
   }
 
-  /** Page of metrics for Prometheus. */
-  metrics(system: Pick<ActorSystem, "stats">): NodeMetrics {
-    return nodeMetrics({
-      report: () => this.report(),
-      resources: () => this.machine.amounts,
-      stats: () => system.stats(),
-      engines: () => this.#observers.map((observer) => observer.observed()).filter((seen) => seen !== undefined),
-    });
+  /** Page of metrics for Prometheus; what makes it is loaded when the first page is asked for. */
+  metrics(system: Pick<ActorSystem, "stats">): Pick<NodeMetrics, "text"> {
+    let making: Promise<NodeMetrics> | undefined;
+    const make = async () => {
+      const { nodeMetrics } = await import("../metrics.ts");
+      return nodeMetrics({
+        report: () => this.report(),
+        resources: () => this.machine.amounts,
+        stats: () => system.stats(),
+        engines: () => this.#observers.map((observer) => observer.observed()).filter((seen) => seen !== undefined),
+      });
+    };
+    return {
+      async text() {
+        making ??= make();
+        return (await making).text();
+      },
+    };
   }
 
   /**

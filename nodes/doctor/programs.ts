@@ -2,7 +2,6 @@
 
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { isAtLeast, isExecutable, lookForNatsServer, NATS_SERVER_MIN } from "../nats-program.ts";
 import type { ProgramPlaces } from "../options.ts";
 import { bad, ok, skipped, type Verdict, warn } from "./check.ts";
@@ -21,6 +20,7 @@ export const findProgram = (name: string, path: readonly string[]): string | und
 
 /** Runs a program until it ends or the signal aborts; it is then ended, too. */
 export async function askProgram(program: string, args: readonly string[], signal: AbortSignal): Promise<Answer> {
+  const { execa } = await import("execa");
   const { failed, stdout, stderr, shortMessage } = await execa(program, args, {
     reject: false,
     stdin: "ignore",

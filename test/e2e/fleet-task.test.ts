@@ -69,9 +69,9 @@ async function node(name: string, actors = fleetActorTypes, engines: readonly En
   return later(await startModelNode({ connect: fleet, name, actors, engines }));
 }
 
-/** A node that takes agents only, beside a server as a daemon reports it: without the path of the API. */
+/** A node that takes agents only, beside a server as a daemon reports it, without the path of the API; one agent saturates it. */
 const beside = (name: string, server: OpenAiServer): Promise<ModelNode> =>
-  node(name, [Agent], [engineOf(MODEL, { url: server.url.replace(/\/v1$/, "") })]);
+  node(name, [Agent], [engineOf(MODEL, { url: server.url.replace(/\/v1$/, ""), slots: 1 })]);
 
 const flags = (repo: string, model: string, ...more: readonly string[]): readonly string[] => {
   const { servers = "", prefix = "" } = fleet;
