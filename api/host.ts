@@ -28,7 +28,7 @@ import {
 import type { Terminal } from "./cli.ts";
 import type { DaemonSettings, HttpAddress } from "./daemon-flags.ts";
 import { fail } from "./errors.ts";
-import { logText } from "./fleet-text.ts";
+import { boundText, logText } from "./fleet-text.ts";
 import { engineText, machineText, nodeText } from "./host-text.ts";
 import { type HttpDoor, type HttpNode, openHttp } from "./http.ts";
 import { type NodeOptions, wantsColour } from "./options.ts";
@@ -70,6 +70,7 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
     const page = daemon.metrics(system);
     node = { system, metrics: () => page.text() };
     if (!signal.aborted) {
+      say(boundText(await system.memoryBound()));
       await daemon.attach(system);
       greet(options, system, http, { say, out, paper });
       // A host may never end in order, and the next one shall start as fast.
@@ -77,6 +78,8 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
       await aborted(signal);
     }
     await leave(daemon, system, graceMs, say);
+    // An agent that was cut off left its clone.
+    await (await import("../tools/index.ts")).removeLeftFolders(undefined, { own: true });
   } finally {
     await daemon.close();
     untell();

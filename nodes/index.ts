@@ -13,7 +13,6 @@ export { type ChatRequest, MODELS_ACTOR, Models } from "./daemon/models-actor.ts
 export type { Check, CheckStatus, Verdict } from "./doctor/check.ts";
 export { type DoctorOptions, doctorPlans, examine } from "./doctor/doctor.ts";
 export { clockVerdict } from "./doctor/fleet.ts";
-export { gpuToolsVerdict } from "./doctor/programs.ts";
 export { KV_TOPIC } from "./engine/arguments.ts";
 export { Engine, type KvEventsAddress } from "./engine/engine.ts";
 export { Engines } from "./engine/engines.ts";
