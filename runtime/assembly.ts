@@ -181,7 +181,7 @@ export class Assembly {
       host: this.host,
       peers: this.peers,
       isStaying: (peer) => membership === undefined || membership.isStaying(peer),
-      resolve: (address) => this.directory.resolve(address),
+      resolve: (address, isSilent) => this.directory.resolve(address, isSilent),
     });
   }
 

@@ -153,9 +153,15 @@ async function ask(
   throw refusal(`it answered ${answer.status}: ${said}`, body.model, answer.status);
 }
 
+/** Throws when it ends without the word by which a whole reply does: a server that is stopped closes its connections in order, too. */
 async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<readonly string[], void> {
   let together: string[] = [];
-  const parser = createParser({ onEvent: ({ data }) => data !== "[DONE]" && together.push(data) });
+  let isWhole = false;
+  const onEvent = ({ data }: { readonly data: string }) => {
+    if (data === "[DONE]") isWhole = true;
+    else together.push(data);
+  };
+  const parser = createParser({ onEvent });
   const decoder = new TextDecoder();
   for await (const bytes of body) {
     parser.feed(decoder.decode(bytes, { stream: true }));
@@ -163,6 +169,7 @@ async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<reado
     yield together;
     together = [];
   }
+  if (!isWhole) throw new Error("it ended before it was whole");
 }
 
 /** Its type as others know it: for handles. */
