@@ -81,11 +81,13 @@ function modelOf(spec: ModelSpec, { taskId, agentId }: AgentOrder, system: Actor
 async function withPlace(
   result: AgentResult,
   place: OpenWorkplace,
-  { attempt = 1 }: AgentOrder,
+  order: AgentOrder,
   system: ActorSystem,
 ): Promise<AgentResult> {
-  const node = ownNode(system)?.name;
-  if (node === undefined) return result;
+  const named = ownNode(system)?.name;
+  if (named === undefined && "workspacePath" in order) return result;
+  const { attempt = 1 } = order;
+  const node = named ?? system.node;
   const bundle = result.success && result.commit !== null ? await place.send(result.commit) : undefined;
   const { keptIn } = place;
   const where = { node, attempt, ...(bundle !== undefined && { bundle }), ...(keptIn !== undefined && { keptIn }) };

@@ -1,10 +1,19 @@
 // The options of a host's daemon, `flotilla node` and `flotilla up` alike: model servers, GPUs, amounts, the HTTP door. Text becomes values
-// here; what the values must be is checked where they are used (nodes/).
+// here; what the values must be is known where they are used (nodes/).
+//
+// DF1  A mistake is told before anything is started, in the words of the command line.
+// DF2  Nothing that is said is passed over: a key that means nothing to a kind of server is refused for it.
 
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { type DaemonEngine, parseAmounts, type VllmOptions } from "../nodes/index.ts";
-import type { Amounts } from "../runtime/index.ts";
+import {
+  type DaemonEngine,
+  type EngineOptions,
+  engineSettings,
+  parseAmounts,
+  type VllmOptions,
+} from "../nodes/index.ts";
+import { type Amounts, isFlotillaError } from "../runtime/index.ts";
 import { parseDuration } from "./duration.ts";
 import { fail } from "./errors.ts";
 
@@ -45,6 +54,7 @@ const ENGINE_HELP = `
 A model server is MODEL and what it shall have, with commas between:
   port=8001  name=NAME  gpus=2  tp=2  max-len=8192  memory=0.9  slots=64  cache=on|off
   kv-events  sleep  idle-sleep=10m  on-demand  ready-timeout=15m  arg=--enforce-eager
+A comma within a value is written \\, and a simulated server knows no tp, memory and cache.
 One that runs already is its address, with model=NAME and slots=64 where it does not say so.`;
 
 export function addDaemonFlags(command: Command): Command {
@@ -88,7 +98,7 @@ type Pairs = ReadonlyMap<string, readonly string[]>;
 
 /** "MODEL,tp=2,sleep" → MODEL, and values by key; a key without one has "". */
 function parts(option: string, text: string): { readonly head: string; readonly pairs: Pairs } {
-  const [head = "", ...rest] = text.split(",").map((part) => part.trim());
+  const [head = "", ...rest] = text.split(/(?<!\\),/).map((part) => part.replaceAll("\\,", ",").trim());
   if (head === "" || head.includes("=")) throw invalid(option, "begins with the model's name or the address", text);
   const pairs = new Map<string, string[]>();
   for (const part of rest) {
@@ -97,6 +107,13 @@ function parts(option: string, text: string): { readonly head: string; readonly 
     pairs.set(key, [...(pairs.get(key) ?? []), value]);
   }
   return { head, pairs };
+}
+
+/** The one value of a key. */
+function single(option: string, text: string, key: string, pairs: Pairs): string | undefined {
+  const [value, second] = pairs.get(key) ?? [];
+  if (second !== undefined) throw invalid(option, `${key} once`, text);
+  return value;
 }
 
 type Reader = (value: string, told: (expected: string) => Error) => Partial<VllmOptions & { gpus: number }>;
@@ -137,25 +154,63 @@ const READERS: Readonly<Record<string, Reader>> = {
   "ready-timeout": duration("readyTimeoutMs"),
 };
 
+/** What the options of a server are called here, where that is another word. */
+const KEYS: Readonly<Record<string, string>> = {
+  model: "MODEL",
+  servedName: "name",
+  tensorParallel: "tp",
+  maxModelLen: "max-len",
+  gpuMemoryShare: "memory",
+  maxNumSeqs: "slots",
+  kvEvents: "kv-events",
+  sleepMode: "sleep",
+  idleSleepMs: "idle-sleep",
+  readyTimeoutMs: "ready-timeout",
+  extraArgs: "arg",
+  program: "program",
+  url: "URL",
+};
+
+/** DF1 */
+function checked(option: string, text: string, { gpus: _, ...engine }: DaemonEngine): void {
+  try {
+    engineSettings(engine as EngineOptions);
+  } catch (error) {
+    if (!isFlotillaError(error, "InvalidOption")) throw error;
+    const [name = ""] = String(error.data.option).split(".");
+    throw invalid(`${option} ${KEYS[name] ?? name}`, String(error.data.expected), text);
+  }
+}
+
 function startedEngine(option: string, text: string, more: Partial<VllmOptions>): DaemonEngine {
   const { head, pairs } = parts(option, text);
   let options: Partial<VllmOptions & { gpus: number }> = {};
-  for (const [key, values] of pairs) {
+  for (const key of pairs.keys()) {
     if (key === "arg") continue;
-    const [value = "", second] = values;
-    const read = READERS[key];
+    const read = Object.hasOwn(READERS, key) ? READERS[key] : undefined;
     if (read === undefined) throw invalid(option, `one of ${Object.keys(READERS).join(", ")}, arg`, key);
-    if (second !== undefined) throw invalid(option, `${key} once`, text);
+    const value = single(option, text, key, pairs) ?? "";
     options = { ...options, ...read(value, (expected) => invalid(`${option} ${key}`, expected, value)) };
   }
   const extraArgs = pairs.get("arg");
-  return { kind: "vllm", model: head, ...more, ...options, ...(extraArgs !== undefined && { extraArgs }) };
+  const engine: DaemonEngine = {
+    ...{ kind: "vllm", model: head, ...more, ...options },
+    ...(extraArgs !== undefined && { extraArgs }),
+  };
+  checked(option, text, engine);
+  return engine;
 }
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 
+/** What a simulated server has nothing for (DF2). */
+const NOT_SIMULATED = ["tp", "memory", "cache"];
+
 /** Our simulator in the place of the program; it takes no GPU. */
 function simulatedEngine(text: string): DaemonEngine {
+  const { pairs } = parts("--vllm-sim", text);
+  const stray = NOT_SIMULATED.find((key) => pairs.has(key));
+  if (stray !== undefined) throw invalid("--vllm-sim", `none of ${NOT_SIMULATED.join(", ")}`, stray);
   const engine = startedEngine("--vllm-sim", text, {}) as VllmOptions;
   const { maxNumSeqs, maxModelLen, kvEvents, sleepMode, extraArgs = [] } = engine;
   const more = [
@@ -173,16 +228,18 @@ function adoptedEngine(text: string, apiKey: string | undefined): DaemonEngine {
   const known = new Set(["model", "slots"]);
   const stray = [...pairs.keys()].find((key) => !known.has(key));
   if (stray !== undefined) throw invalid("--adopt", "model or slots after the address", stray);
-  const model = pairs.get("model")?.[0];
-  const slots = pairs.get("slots")?.[0];
+  const model = single("--adopt", text, "model", pairs);
+  const slots = single("--adopt", text, "slots", pairs);
   if (slots !== undefined && !/^\d+$/.test(slots)) throw invalid("--adopt slots", "a whole number", slots);
-  return {
+  const engine: DaemonEngine = {
     kind: "adopted",
     url: head,
-    ...(model && { model }),
+    ...(model !== undefined && { model }),
     ...(slots !== undefined && { slots: Number(slots) }),
     ...(apiKey && { apiKey }),
   };
+  checked("--adopt", text, engine);
+  return engine;
 }
 
 function httpAddress(text: string | undefined): HttpAddress | undefined {

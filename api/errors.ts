@@ -9,6 +9,10 @@ export const fail = errorsFrom({
     remedy: "Ask about an actor of a daemon that has a name, resources or a placement.",
   },
   PortTaken: { retryable: false, remedy: "Give another port, or end what listens there." },
+  ClockOff: {
+    retryable: false,
+    remedy: "Set this machine's clock by NTP (timedatectl set-ntp true), or that of the machine with the NATS server.",
+  },
   ModelNotChosen: { retryable: false, remedy: "Name a model server and a model, or ask for the mock by name." },
   FleetWithoutAgents: { retryable: true, remedy: "Start a node (flotilla node), or wait until one stops draining." },
   ModelNotOnFleet: {
@@ -29,6 +33,11 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ServerRefused: "Correct FLOTILLA_USER and FLOTILLA_PASS, --creds, or the user and password in FLOTILLA_SERVERS",
   ServerWithoutJetStream: "Start it with JetStream: nats-server -js, or flotilla server --folder DIR",
   NodeNameTaken: "Give this node another --name, or stop that one first",
+  NatsFolderInUse: "Stop that one, or give this one another --folder",
+  AmountsInvalid: "Write --resources as name=number with commas between them: cpus=8,memory=64GiB,licence=3",
+  GpuOverrideInvalid: "Correct --gpus (docs/gpus.md)",
+  GpuOverrideContradicted: "Correct --gpus, or leave it out: then those that are found are used",
+  EngineNeedsGpus: "Give it fewer (gpus=N, tp=N), or start fewer model servers on this machine",
 };
 
 /** An error as a sentence for a terminal: what was wrong, and what to do. */

@@ -1,31 +1,36 @@
 // One host of a fleet, from the look at its machine to its leaving: `flotilla node` is this, `flotilla up` starts a server for it first.
 // What it has and runs is the daemon's (nodes/daemon); that it is a member like any other is `connect`'s.
 //
-// HS1  What a user can do wrong is found before the fleet hears of this node: modules are loaded, the machine is looked at and the ports are
-//      taken first.
+// HS1  What a user can do wrong is found before the fleet hears of this node: modules are loaded, the machine is looked at, the ports are taken
+//      and the clock is compared with the server's first. Only where this node is the first of its fleet, the server tells the time later.
 // HS2  Stopping is orderly and status 0, and the reverse of starting: nothing new is taken, model calls in hand have the grace time, what can
-//      live elsewhere is handed over, the node leaves, its model servers end. A second signal ends the process at once (main.ts); then the
+//      live elsewhere is handed over, the node leaves, its model servers end, the door closes. A second signal ends the process at once (main.ts); then the
 //      others notice within the lease, and guards end what this process has started.
-// HS3  With --json stdout holds one object, written when the node is ready; log lines and everything else go to stderr.
+// HS3  A clock that is off by more than CLOCK_MAX_MS of doctor's keeps a node out: deadlines are moments, so each of its calls would fail.
+// HS4  With --json stdout holds one object, written when the node is ready; log lines and everything else go to stderr.
 
 import { flushCompileCache } from "node:module";
 import { fleetActorTypes } from "../actors/index.ts";
-import { type Daemon, openDaemon } from "../nodes/index.ts";
+import { clockVerdict, type Daemon, openDaemon } from "../nodes/index.ts";
 import {
   type ActorSystem,
   type ActorType,
   connect,
+  fleetClock,
   foldedLog,
   isFlotillaError,
   type LogLevel,
   type LogSink,
   loadActorModule,
+  nodeName,
   systemClock,
 } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
 import type { DaemonSettings, HttpAddress } from "./daemon-flags.ts";
-import { engineText, logText, machineText, nodeText } from "./fleet-text.ts";
-import { type HttpDoor, openHttp } from "./http.ts";
+import { fail } from "./errors.ts";
+import { boundText, logText } from "./fleet-text.ts";
+import { engineText, machineText, nodeText } from "./host-text.ts";
+import { type HttpDoor, type HttpNode, openHttp } from "./http.ts";
 import { type NodeOptions, wantsColour } from "./options.ts";
 import { makePaper, type Paper } from "./paper.ts";
 
@@ -45,6 +50,7 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
   const live = options.json ? err : out;
   const paper = makePaper(out.columns ?? COLUMNS, !options.json && wantsColour(out.isTTY === true));
   const say = (line: string) => void live.write(`${line}\n`);
+  nodeName("name", options.name);
   const types = [...fleetActorTypes, ...(await loadTypes(options.actors))];
   const log = foldedLog(systemClock, (text, line) => say(logText(text, line, paper)));
   const tell = (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) =>
@@ -54,10 +60,17 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
   const daemon = await openDaemon({ ...settings, clock: systemClock, log: tell });
   say(machineText(daemon.machine, paper));
   const untell = tellEngines(daemon, say, paper);
+  let http: HttpDoor | undefined;
+  let node: HttpNode | undefined;
   try {
+    http = at && (await openDoor(at, () => node));
+    const isClockKnown = await checkClock(options.fleet, say);
     await using system = await join(options, daemon, types, log.sink, say);
-    const http = at && (await openDoor(at, daemon, system));
+    if (!isClockKnown) await checkClock(options.fleet, say);
+    const page = daemon.metrics(system);
+    node = { system, metrics: () => page.text() };
     if (!signal.aborted) {
+      say(boundText(await system.memoryBound()));
       await daemon.attach(system);
       greet(options, system, http, { say, out, paper });
       // A host may never end in order, and the next one shall start as fast.
@@ -65,14 +78,25 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
       await aborted(signal);
     }
     await leave(daemon, system, graceMs, say);
-    await http?.close();
-    say("left");
-    return 0;
+    // An agent that was cut off left its clone.
+    await (await import("../tools/index.ts")).removeLeftFolders(undefined, { own: true });
   } finally {
+    await daemon.close();
     untell();
-    await daemon.close(0);
+    await http?.close();
     log.close();
   }
+  say("left");
+  return 0;
+}
+
+/** HS3. Answers whether there was anything to compare with: a fleet that nobody has joined yet tells no time. Throws ClockOff. */
+async function checkClock(fleet: HostOptions["fleet"], say: (line: string) => void): Promise<boolean> {
+  const aheadMs = await fleetClock(fleet);
+  const { status, found, remedy } = clockVerdict(aheadMs);
+  if (status === "fail") throw fail("ClockOff", `${found}. ${remedy}`, { data: { aheadMs } });
+  if (status === "warn") say(`${found}. ${remedy}`);
+  return aheadMs !== undefined;
 }
 
 async function join(
@@ -95,9 +119,8 @@ async function join(
 }
 
 /** The default port is a wish: several nodes of one machine take what is free. */
-async function openDoor(at: HttpAddress, daemon: Daemon, system: ActorSystem): Promise<HttpDoor> {
-  const page = daemon.metrics(system);
-  const options = { ...at, system, metrics: () => page.text() };
+async function openDoor(at: HttpAddress, node: () => HttpNode | undefined): Promise<HttpDoor> {
+  const options = { ...at, node };
   return openHttp(options).catch((error: unknown) => {
     if (at.isWish && isFlotillaError(error, "PortTaken")) return openHttp({ ...options, port: 0 });
     throw error;
@@ -129,11 +152,12 @@ function greet(
 async function leave(daemon: Daemon, system: ActorSystem, graceMs: number, say: (line: string) => void): Promise<void> {
   const { actors } = daemon.report();
   say(leavingText(actors));
-  daemon.admission.close("its node is leaving");
-  await system.drain();
-  await daemon.quiet(graceMs);
+  const cut = await daemon.leave(graceMs).catch((error: unknown) => {
+    say(`not everything could be handed over: ${error instanceof Error ? error.message : String(error)}`);
+    return [];
+  });
+  if (cut.length > 0) say(`the grace time of ${graceMs / 1_000} s is over: requests to ${cut.join(", ")} are cut off`);
   await system.close();
-  await daemon.close(0);
 }
 
 const leavingText = (actors: number): string =>

@@ -4,7 +4,8 @@ import type { Command } from "commander";
 import { connect } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
 import { addFleetFlags } from "./fleet-flags.ts";
-import { durabilityText, nodesText, serverText } from "./fleet-text.ts";
+import { durabilityText, serverText } from "./fleet-text.ts";
+import { nodesText } from "./nodes-text.ts";
 import { type FleetFlags, fleetOptions, wantsColour } from "./options.ts";
 import { makePaper } from "./paper.ts";
 

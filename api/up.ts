@@ -3,13 +3,14 @@
 //
 // UP1  The same folder gives the same address, credentials and data: nodes come back to it after a restart.
 // UP2  The streams are made by the administrator's identity before any node comes; nodes are given lesser rights.
-// UP3  The server ends last.
+// UP3  The server ends last. One that ends by itself is started again, for as long as it takes: actors and model servers go on meanwhile.
 
-import { readFile, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type KeptCredentials, keepCredentials, type NatsServer, startNatsServer } from "../nodes/index.ts";
-import { isFlotillaError, prepareFleet } from "../runtime/index.ts";
+import { isFlotillaError, prepareFleet, sleep, systemClock } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
 import { addDaemonFlags, type DaemonFlags } from "./daemon-flags.ts";
 import { fail } from "./errors.ts";
@@ -20,6 +21,8 @@ import { daemonSettings, type NodeFlags, nodeOptions, type UpFlags, type UpOptio
 import { plain } from "./paper.ts";
 
 const NATS_PORT = 4_222;
+const AGAIN_MS = 500;
+const AGAIN_MAX_MS = 10_000;
 
 export function addUpCommand(program: Command, terminal: Terminal, done: (status: number) => void): void {
   const command = program
@@ -45,20 +48,64 @@ async function upCommand(flags: UpFlags & NodeFlags & DaemonFlags, terminal: Ter
   const node = nodeOptions({ ...flags, servers: "nats://127.0.0.1" }, chance());
   const say = (line: string) => void terminal.err.write(`flotilla: ${plain(line)}\n`);
   const { prefix } = node.fleet;
+  await checkFolder(options.folder);
   const credentials = await keepCredentials(options.folder);
   const server = await startServer(options, credentials, prefix, say);
+  const leaving = new AbortController();
+  const kept = keepRunning(server, say, leaving.signal);
   try {
     const { servers } = server;
-    const kept = { ...(prefix !== undefined && { prefix }) };
-    await prepareFleet({ servers, nkeySeed: credentials.admin.seed, ...kept });
+    const named = { ...(prefix !== undefined && { prefix }) };
+    await prepareFleet({ servers, nkeySeed: credentials.admin.seed, ...named });
     await writeFile(join(options.folder, "port"), `${server.port}\n`);
     const creds = await readFile(credentials.nodeFile, "utf8");
     const welcome = welcomeText(server, credentials, options);
-    return await runHost({ ...node, fleet: { servers, creds, ...kept }, daemon, welcome }, terminal);
+    return await runHost({ ...node, fleet: { servers, creds, ...named }, daemon, welcome }, terminal);
   } finally {
+    leaving.abort();
+    await kept;
     await server.stop();
   }
 }
+
+async function checkFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const message = `--folder (FLOTILLA_HOME): expected a folder that can be written, ${JSON.stringify(folder)} cannot (${code}).`;
+    throw fail("OptionInvalid", message, { data: { option: "folder" } });
+  }
+}
+
+/** UP3. Resolves when it is left alone. */
+async function keepRunning(server: NatsServer, say: (line: string) => void, leaving: AbortSignal): Promise<void> {
+  for (;;) {
+    await Promise.race([server.ended, aborted(leaving)]);
+    if (leaving.aborted) return;
+    say(`the NATS server ended by itself: ${server.log.at(-1) ?? "it said nothing"}`);
+    await startAgain(server, say, leaving);
+  }
+}
+
+async function startAgain(server: NatsServer, say: (line: string) => void, leaving: AbortSignal): Promise<void> {
+  let told = "";
+  for (let pauseMs = 0; !leaving.aborted; pauseMs = Math.min(AGAIN_MAX_MS, pauseMs + AGAIN_MS)) {
+    await sleep(systemClock, pauseMs, leaving).catch(() => {});
+    try {
+      await server.restart();
+      return say(`the NATS server is up again at ${server.servers.replace("nats://", "")}`);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      if (why !== told) say(`the NATS server cannot be started again, and is tried on: ${why}`);
+      told = why;
+    }
+  }
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve())));
 
 async function startServer(
   { folder, mode, host, port: wanted }: UpOptions,

@@ -10,7 +10,7 @@ import { fail } from "./errors.ts";
 import { addFleetFlags } from "./fleet-flags.ts";
 import { since } from "./fleet-text.ts";
 import { type FleetFlags, fleetOptions, wantsColour } from "./options.ts";
-import { makePaper, plain, table } from "./paper.ts";
+import { makePaper, plain, table, wrap } from "./paper.ts";
 
 interface Flags extends FleetFlags {
   readonly namespace?: string;
@@ -18,6 +18,7 @@ interface Flags extends FleetFlags {
 }
 
 const COLUMNS = 80;
+const INDENT = "    ";
 
 export function addWhyCommand(program: Command, terminal: Terminal, done: (status: number) => void): void {
   addFleetFlags(program.command("why [actor]").description("why an actor is where it is, or what keeps it waiting"))
@@ -50,13 +51,19 @@ function tellWaiting(waiting: readonly Waiting[], { json = false }: Flags, { out
   if (json) out.write(`${JSON.stringify(waiting)}\n`);
   else if (waiting.length === 0) out.write("Nothing waits for a place.\n");
   else {
-    const rows = waiting.map(({ type, name, sinceMs, asker, why }) => [
+    const rows = waiting.map(({ type, name, sinceMs, asker }) => [
       plain(name === undefined ? type : `${type} "${name}"`),
       since(sinceMs),
       plain(asker),
-      plain(why),
     ]);
-    out.write(`${table([["waits for a place", "since (UTC)", "asked by", "because"], ...rows]).join("\n")}\n`);
+    const [head = "", ...lines] = table([["waits for a place", "since (UTC)", "asked by"], ...rows]);
+    const width = makePaper(out.columns ?? COLUMNS, false).columns - INDENT.length;
+    // What is against each node is as long as there are nodes: it stands under its own request, whole.
+    const told = lines.flatMap((line, at) => [
+      line,
+      ...wrap(waiting[at]?.why ?? "", width).map((text) => INDENT + text),
+    ]);
+    out.write(`${[head, ...told].join("\n")}\n`);
   }
   return 0;
 }

@@ -75,6 +75,14 @@ const NODE_ERRORS = {
     retryable: true,
     remedy: "Read in the message what the model server said; with status 503 try again, or another node.",
   },
+  ModelReplyCut: {
+    retryable: true,
+    remedy: "Ask again, of another node: the message says what became of the server.",
+  },
+  NatsFolderInUse: {
+    retryable: false,
+    remedy: "Stop the server that uses the folder, or give this one a folder of its own.",
+  },
   SimOptionInvalid: { retryable: false, remedy: "Correct the option of the simulator that the message names." },
   SimPortTaken: { retryable: false, remedy: "Give the simulator another port, or 0 for any free one." },
   GpuOverrideInvalid: {

@@ -12,12 +12,19 @@ export type { Machine } from "./daemon/machine.ts";
 export { type ChatRequest, MODELS_ACTOR, Models } from "./daemon/models-actor.ts";
 export type { Check, CheckStatus, Verdict } from "./doctor/check.ts";
 export { type DoctorOptions, doctorPlans, examine } from "./doctor/doctor.ts";
-export { gpuToolsVerdict } from "./doctor/programs.ts";
+export { clockVerdict } from "./doctor/fleet.ts";
 export { KV_TOPIC } from "./engine/arguments.ts";
 export { Engine, type KvEventsAddress } from "./engine/engine.ts";
 export { Engines } from "./engine/engines.ts";
 export type { EngineLoad } from "./engine/load.ts";
-export type { AdoptedOptions, EngineOptions, EngineRestart, EngineWatch, VllmOptions } from "./engine/options.ts";
+export {
+  type AdoptedOptions,
+  type EngineOptions,
+  type EngineRestart,
+  type EngineWatch,
+  engineSettings,
+  type VllmOptions,
+} from "./engine/options.ts";
 export type { ServerKind } from "./engine/probe.ts";
 export type { EngineStatus, Return } from "./engine/state.ts";
 export { type DiscoveryOptions, discoverGpus, type FoundGpus, type GpuDiscovery } from "./gpu/discovery.ts";

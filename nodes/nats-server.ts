@@ -4,7 +4,7 @@
 //     On other addresses it lets in keys only: what is sent there is not encrypted, and a signature gives no secret away.
 // W2  It ends when its owner ends, however that happens: a shell between them holds the owner's pipe and ends the server when it closes.
 // W3  Its name says how it syncs (`flotilla-durable-…`), because a client cannot ask: runtime/nats/provision.ts reads it.
-// W4  The folder is the caller's: config and data stay in it, for a next start with the same folder.
+// W4  The folder is the caller's: config and data stay in it, for a next start with the same folder. One server uses it at a time.
 
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -14,6 +14,7 @@ import { createInterface } from "node:readline";
 import { type Clock, nodePermissions, systemClock } from "../runtime/index.ts";
 import type { FleetCredentials } from "./credentials.ts";
 import { nodeError } from "./errors.ts";
+import { CONFIG_FILE, freeFolder, PID_FILE } from "./nats-folder.ts";
 import { findNatsServer } from "./nats-program.ts";
 
 export interface NatsServerOptions {
@@ -71,11 +72,22 @@ const LOOPBACK = "127.0.0.1";
 const EVERYWHERE: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 const PAYLOAD_MAX_BYTES = 1024 * 1024;
 
-/** $1 program, $2 config. The watcher ends with the pipe; killed first when the server ends by itself, so it never hits another process. */
+const ORPHAN_MAX_S = 5;
+
+/**
+ * $1 program, $2 config. The watcher ends with the pipe; killed first when the server ends by itself, so it never hits another process. A server
+ * that does not end when it is asked, as one that is paused, is killed.
+ */
 const GUARD = `exec 3<&0
 "$1" -c "$2" </dev/null 3<&- &
 server=$!
-(cat <&3 >/dev/null; kill -TERM "$server") 2>/dev/null &
+(
+  cat <&3 >/dev/null
+  kill -TERM "$server"
+  polls=0
+  while [ "$polls" -lt ${ORPHAN_MAX_S * 10} ] && kill -0 "$server"; do polls=$((polls + 1)); sleep 0.1; done
+  kill -KILL "$server"
+) 2>/dev/null &
 watcher=$!
 exec 3<&-
 wait "$server"
@@ -83,7 +95,7 @@ status=$?
 kill "$watcher"
 exit "$status"`;
 
-/** Starts a server and waits until it is ready. Throws NatsServerMissing, NatsServerFailed, HostNeedsCredentials. */
+/** Starts a server and waits until it is ready. Throws NatsServerMissing, NatsServerFailed, NatsFolderInUse, HostNeedsCredentials. */
 export async function startNatsServer(options: NatsServerOptions): Promise<NatsServer> {
   const { host, credentials } = options;
   if (host !== undefined && host !== LOOPBACK && credentials === undefined) {
@@ -107,6 +119,7 @@ export function natsServerConfig(options: NatsServerOptions, name: string, port:
   ];
   return [
     `server_name: ${JSON.stringify(name)}`,
+    `pid_file: ${JSON.stringify(join(folder, PID_FILE))}`,
     `listen: ${JSON.stringify(`${inAddress(host)}:${port === 0 ? -1 : port}`)}`,
     `authorization { users: [${usersOf(options, pass).join(", ")}] }`,
     `max_payload: ${PAYLOAD_MAX_BYTES}`,
@@ -174,7 +187,9 @@ class Child implements NatsServer {
 
   async restart(): Promise<void> {
     await this.stop();
-    const config = join(this.#options.folder, "nats-server.conf");
+    const { folder } = this.#options;
+    await freeFolder(folder, this.#clock);
+    const config = join(folder, CONFIG_FILE);
     await writeFile(config, natsServerConfig(this.#options, this.#name, this.#port, this.pass), { mode: 0o600 });
     await this.#start(config);
   }

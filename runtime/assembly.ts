@@ -181,7 +181,7 @@ export class Assembly {
       host: this.host,
       peers: this.peers,
       isStaying: (peer) => membership === undefined || membership.isStaying(peer),
-      resolve: (address) => this.directory.resolve(address),
+      resolve: (address, isSilent) => this.directory.resolve(address, isSilent),
     });
   }
 
@@ -341,8 +341,10 @@ export class Assembly {
     for (const { type } of this.types.list()) this.#serve(type);
   }
 
-  async drain(): Promise<void> {
+  async drain(quiet?: Promise<unknown>): Promise<void> {
     await this.#settings.membership?.update({ draining: true });
+    await this.tasks.refuseNew();
+    await quiet;
     const { holdings } = this.host;
     await this.processes?.drain();
     await this.#recovery?.handOver(holdings.movable(), ({ cell }) => holdings.surrender(cell));

@@ -72,7 +72,9 @@ export class Grants {
     const answer = (await admission?.admit(demand, holder, this.#closing.signal)) ?? NOTHING;
     if (answer.kind === "granted") return answer;
     const { reason, passes } = answer;
-    throw runtimeError("ResourcesTaken", `${node} cannot take ${holder}: ${reason}`, { data: { node, passes } });
+    throw runtimeError("ResourcesTaken", `${node} cannot take ${holder}: ${reason}`, {
+      data: { node, reason, passes },
+    });
   }
 
   #hold(address: Address, grant: Grant): void {

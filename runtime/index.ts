@@ -24,13 +24,14 @@ export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaEr
 export type { EventLog } from "./event-log.ts";
 export type { GroupOptions, PlacementGroup } from "./groups.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
+export type { MemoryBound } from "./isolation/cgroup.ts";
 export { OutputLines } from "./isolation/output.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
 export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
 export { makeUserKey, type UserKey, userKeyOf } from "./nats/keys.ts";
 export { type NatsPermissions, nodePermissions } from "./nats/permissions.ts";
 export { type PreparationOptions, prepareFleet } from "./nats/preparation.ts";
-export { type FleetProbe, type NodeClock, type ProbeOptions, probeFleet } from "./nats/probe.ts";
+export { type FleetProbe, fleetClock, type NodeClock, type ProbeOptions, probeFleet } from "./nats/probe.ts";
 export {
   type EngineReport,
   type EngineState,
@@ -41,6 +42,7 @@ export {
   type NodeReport,
   type WaitingPlacement,
 } from "./node-record.ts";
+export { nodeName } from "./options.ts";
 export {
   type Bundle,
   type Decision,

@@ -137,7 +137,8 @@ export class Placing {
       const isTaken = isFlotillaError(error, "ResourcesTaken");
       // Unavailable: certainly not delivered, so nothing was made and another node will do. Membership may not have seen that it is gone.
       if (!isTaken && !isFlotillaError(error, "Unavailable")) throw error;
-      return { kind: "refused", error, refusal: { node, reason: error.message, passes: error.data.passes === true } };
+      const reason = typeof error.data.reason === "string" ? error.data.reason : error.message;
+      return { kind: "refused", error, refusal: { node, reason, passes: error.data.passes === true } };
     }
   }
 

@@ -18,6 +18,7 @@ import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import type { GroupOptions, PlacementGroup } from "./groups.ts";
 import type { AnyHandle, HandleOf } from "./handle.ts";
+import type { MemoryBound } from "./isolation/cgroup.ts";
 import type { NodeRecord, NodeReport } from "./node-record.ts";
 import { checkKnown, checkType, handleAddress, milliseconds, plainName, refuse } from "./options.ts";
 import type { Decision } from "./placer.ts";
@@ -62,9 +63,12 @@ export class ActorSystem implements AsyncDisposable {
     return this.#parts.start();
   }
 
-  /** Takes no more actors of others, and moves those that can live elsewhere to other nodes. `close` begins with it on a fleet. */
-  drain(): Promise<void> {
-    return this.#parts.drain();
+  /**
+   * Takes no more actors of others and no more tasks, and moves the actors that can live elsewhere to other nodes, from when `quiet` has resolved.
+   * `close` begins with it on a fleet.
+   */
+  drain(quiet?: Promise<unknown>): Promise<void> {
+    return this.#parts.drain(quiet);
   }
 
   /** Hands over what can move, ends every other actor in reverse order, then everything else. May be called twice. */
@@ -102,10 +106,23 @@ export class ActorSystem implements AsyncDisposable {
     return this.#settings.facts;
   }
 
+  /**
+   * Whether memory limits of actors in processes of their own hold for all of their memory (control groups) or for their heaps only, and why.
+   * Asked first, it moves this process into a group below its own where it may. Undefined where there can be no such processes.
+   */
+  async memoryBound(): Promise<MemoryBound | undefined> {
+    return this.#parts.processes?.memoryBound();
+  }
+
   /** Every node of the fleet that is there now, this one first; not the processes of single actors. Empty in a process that is alone. */
   nodes(): readonly NodeRecord[] {
     const nodes = this.#settings.membership?.nodes() ?? [];
     return nodes.filter(({ node, parent }) => parent === undefined || node === this.node);
+  }
+
+  /** Whether this node has its place among the others now: not while it cannot renew that. Always in a process that is alone. */
+  get isMember(): boolean {
+    return this.#settings.membership?.isValid ?? true;
   }
 
   /** Tells the fleet how this node stands, at most every NODE_REPORT_MIN_MS; of several in between only the last. Alone: nobody hears. */

@@ -65,9 +65,14 @@ export class DaemonAdmission implements Admission {
     return this.#ledger.leases().filter(({ bundle, isReservation }) => isReservation && bundle?.group === group);
   }
 
-  /** From now on it grants nothing, and says why (DA3). */
+  /** Why it grants nothing any more; undefined: it does. */
+  get closed(): string | undefined {
+    return this.#closed;
+  }
+
+  /** From now on it grants nothing, and says why (DA3): the first reason stays. */
   close(why: string): void {
-    this.#closed = why;
+    this.#closed ??= why;
   }
 }
 

@@ -5,7 +5,8 @@
 //     engines ─▶ observers ─┴─▶ report ─▶ system.report     every change, paced; actors are counted each COUNT_MS
 //     gpu watch ─▶ ledger (used by others, faults) ─▶ drain
 //
-// DM1  It starts in the order machine, ledger, engines and ends in reverse; every timer and child has an owner here.
+// DM1  It starts in the order machine, ledger, engines and ends in reverse; every timer and child has an owner here. A model server that could
+//      not be started for what can be seen at once (a port in use, a program that is missing) is told before anything is.
 // DM2  A GPU with a fault that does not pass by itself drains the node: nothing new comes, what can move is handed over.
 // DM3  What its model servers use of the GPUs is granted to them like to anybody else, before they start.
 
@@ -21,6 +22,7 @@ import type { Engine } from "../engine/engine.ts";
 import { Engines } from "../engine/engines.ts";
 import type { EngineOptions } from "../engine/options.ts";
 import { nodeError } from "../errors.ts";
+import { type RunTool, toolRunner } from "../gpu/tool-run.ts";
 import type { NodeMetrics } from "../metrics.ts";
 import { Ledger } from "../resources/ledger.ts";
 import { compactReport } from "../telemetry/compact-report.ts";
@@ -42,6 +44,8 @@ export interface DaemonOptions {
   /** Amounts in place of what was found, or beside it. */
   readonly resources?: Amounts;
   readonly engines?: readonly DaemonEngine[];
+  /** How the tools that know of GPUs are run. Default: as they are. */
+  readonly run?: RunTool;
   readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
 }
 
@@ -52,9 +56,19 @@ const QUIET_POLL_MS = 100;
 /** Three times as long as an actor's grant is renewed. */
 const GRANT_TTL_MS = 30_000;
 
-/** Opens the daemon of this host. Throws what lookAtMachine throws, InvalidOption (an engine), EngineNeedsGpus. */
+/**
+ * Opens the daemon of this host. Throws what lookAtMachine throws, AmountsInvalid, InvalidOption (an engine), EngineNeedsGpus, EnginePortInUse,
+ * EngineProgramMissing.
+ */
 export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
-  return new Daemon(options, await lookAtMachine(options));
+  const daemon = new Daemon(options, await lookAtMachine(options));
+  for (const engine of daemon.engines.all) {
+    const failure = await engine.startFailure();
+    if (failure === undefined) continue;
+    await daemon.close();
+    throw failure;
+  }
+  return daemon;
 }
 
 export class Daemon {
@@ -67,6 +81,8 @@ export class Daemon {
   readonly #pacer: ReportPacer;
   readonly #devices: DeviceWatch;
   readonly #closing = new AbortController();
+  /** Cuts model requests in hand off. */
+  readonly #cut = new AbortController();
   #system: ActorSystem | undefined = undefined;
 
   /** Use `openDaemon`. */
@@ -90,7 +106,8 @@ export class Daemon {
     this.#observers = this.engines.all.map((engine) => new EngineObserver(engine, clock, changed));
     this.ledger.onChange(changed);
     const { ledger } = this;
-    this.#devices = new DeviceWatch({ machine, ledger, clock, log: options.log, onLasting: () => this.#drain() });
+    const { log, run = toolRunner({ clock }) } = options;
+    this.#devices = new DeviceWatch({ machine, ledger, clock, log, run, onLasting: () => this.#drain() });
   }
 
   /** DM3. */
@@ -142,16 +159,16 @@ export class Daemon {
   /** Tells the fleet about this node from now on, and starts the model servers that are not left for later. */
   async attach(system: ActorSystem): Promise<void> {
     this.#system = system;
-    const { type, options } = modelsActor(this.engines, system.node);
+    const { engines, admission } = this;
+    const setup = { engines, closed: () => admission.closed, cut: this.#cut.signal };
+    const { type, options } = modelsActor(setup, system.node);
     await system.spawn(type, options);
-    const { log } = this.#options;
     this.#devices.start();
     this.#count();
     for (const engine of this.engines.all) {
       if (engine.settings.kind === "vllm" && engine.settings.onDemand) continue;
-      engine.start(this.#closing.signal).catch((error: unknown) => {
-        if (this.#closing.signal.aborted) return;
-        log("error", error instanceof Error ? error.message : String(error), { model: engine.model });
+      engine.start(this.#closing.signal).catch(() => {
+        // It is told in the server's state, which whoever has opened the daemon hears of.
       });
     }
     this.#offer();
@@ -185,22 +202,42 @@ export class Daemon {
     };
   }
 
-  /** Resolves when no model server has anything in hand, at the latest after `graceMs`, or when the signal aborts. */
-  async quiet(graceMs: number, signal?: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
-    const untilMs = clock.monotonic() + graceMs;
-    const isBusy = () => this.engines.reports().some(({ running, waiting }) => running + waiting > 0);
-    while (isBusy() && clock.monotonic() < untilMs && !signal?.aborted)
-      await sleep(clock, QUIET_POLL_MS, signal).catch(() => {});
+  /**
+   * Takes nothing new, lets model requests in hand go on for `graceMs`, then hands over what can live elsewhere. Answers the models whose
+   * requests were not done by then: they are cut off.
+   */
+  async leave(graceMs: number): Promise<readonly string[]> {
+    this.admission.close("it is leaving the fleet");
+    let cut: readonly string[] = [];
+    const quiet = this.#quiet(graceMs).then((busy) => {
+      cut = busy;
+      if (busy.length > 0) this.#cut.abort(`its node is leaving, and its grace time of ${graceMs / 1_000} s is over`);
+    });
+    await Promise.all([quiet, this.#system?.drain(quiet)]);
+    return cut;
   }
 
-  /** Ends all it has started, in reverse order (DM1). Requests in hand have `graceMs`. May be called twice. */
-  async close(graceMs?: number): Promise<void> {
+  /** Waits until no model server has anything in hand, at most `graceMs`. Answers the models of those that have. */
+  async #quiet(graceMs: number): Promise<readonly string[]> {
+    const { clock } = this.#options;
+    const untilMs = clock.monotonic() + graceMs;
+    for (;;) {
+      const busy = await Promise.all(
+        this.engines.all.map(async (engine) => ((await engine.isWorking()) ? [engine.model ?? ""] : [])),
+      );
+      const models = busy.flat();
+      if (models.length === 0 || clock.monotonic() >= untilMs) return models;
+      await sleep(clock, Math.min(QUIET_POLL_MS, untilMs - clock.monotonic()));
+    }
+  }
+
+  /** Ends all it has started, in reverse order (DM1). May be called twice. */
+  async close(): Promise<void> {
     this.admission.close("its daemon is stopping");
     this.#closing.abort();
     this.#pacer.close();
     this.#devices.close();
-    await this.engines.stopAll(graceMs);
+    await this.engines.stopAll(0);
     await Promise.all(this.#observers.map((observer) => observer.close()));
   }
 }

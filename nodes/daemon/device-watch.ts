@@ -4,7 +4,7 @@
 import type { Clock, LogLevel } from "../../runtime/index.ts";
 import { type Gpu, usedByOthers } from "../gpu/gpu.ts";
 import { type KernelLog, openKernelLog } from "../gpu/kernel-log.ts";
-import { toolRunner } from "../gpu/tool-run.ts";
+import type { RunTool } from "../gpu/tool-run.ts";
 import { GpuWatch } from "../gpu/watch.ts";
 import type { Ledger } from "../resources/ledger.ts";
 import { descendsFrom } from "./descent.ts";
@@ -14,6 +14,7 @@ export interface DeviceWatchOptions {
   readonly machine: Machine;
   readonly ledger: Ledger;
   readonly clock: Clock;
+  readonly run: RunTool;
   readonly log: (level: LogLevel, message: string, data: Readonly<Record<string, unknown>>) => void;
   /** Called when a device has a fault that does not pass by itself; once. */
   readonly onLasting: () => void;
@@ -40,7 +41,7 @@ export class DeviceWatch {
 
   /** Takes what was read at the start, and reads again and again from now on. Nothing to do where no GPU was found. */
   start(): void {
-    const { machine, clock, log } = this.#options;
+    const { machine, clock, log, run } = this.#options;
     const { discovery } = machine;
     if (discovery.kind !== "found") return;
     this.#read(machine.gpus);
@@ -50,7 +51,7 @@ export class DeviceWatch {
     else this.#kernel = kernel;
     this.#watch = new GpuWatch({
       found: discovery,
-      run: toolRunner({ clock }),
+      run,
       clock,
       ...(this.#kernel !== undefined && { kernelLines: this.#kernel.lines }),
       onReading: (gpus) => this.#read(gpus),

@@ -4,7 +4,7 @@ import type { Amounts, Clock } from "../../runtime/index.ts";
 import { discoverGpus, type GpuDiscovery } from "../gpu/discovery.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { parseGpuOverride } from "../gpu/override.ts";
-import { toolRunner } from "../gpu/tool-run.ts";
+import { type RunTool, toolRunner } from "../gpu/tool-run.ts";
 import { deviceMasks } from "../options.ts";
 import { discoverAmounts } from "../resources/machine.ts";
 
@@ -21,12 +21,15 @@ export interface MachineOptions {
   readonly gpus?: string;
   /** In place of what was found, or beside it, by name. */
   readonly resources?: Amounts;
+  /** How the tools that know of GPUs are run. Default: as they are. */
+  readonly run?: RunTool;
 }
 
 /** Looks at this machine. Throws GpuOverrideInvalid, GpuOverrideContradicted. */
-export async function lookAtMachine({ clock, gpus: override, resources = {} }: MachineOptions): Promise<Machine> {
+export async function lookAtMachine(options: MachineOptions): Promise<Machine> {
+  const { clock, gpus: override, resources = {}, run = toolRunner({ clock }) } = options;
   const discovery = await discoverGpus({
-    run: toolRunner({ clock }),
+    run,
     masks: deviceMasks(),
     ...(override !== undefined && { override: parseGpuOverride(override) }),
   });

@@ -100,35 +100,6 @@ export async function vllmVerdict({ path }: ProgramPlaces, signal: AbortSignal):
   return bad(`${program} does not say its version: ${last}`, "Mend its Python environment, or install vLLM anew.");
 }
 
-const GPU_TOOLS = [
-  { name: "nvidia-smi", args: ["-L"], device: "/dev/nvidiactl", kind: "NVIDIA" },
-  { name: "amd-smi", args: ["list"], device: "/dev/kfd", kind: "AMD" },
-  { name: "rocm-smi", args: ["--showid"], device: "/dev/kfd", kind: "AMD" },
-] as const;
-
-/** The tools that tell of GPUs, and whether they work. `root`: where the machine's files are, for tests. */
-export async function gpuToolsVerdict({ path }: ProgramPlaces, signal: AbortSignal, root = "/"): Promise<Verdict> {
-  for (const { name, args } of GPU_TOOLS) {
-    const program = findProgram(name, path);
-    if (program === undefined) continue;
-    const { isGood, lines, line } = await askProgram(program, args, signal);
-    if (isGood) return ok(`${name} works: ${lines.filter((text) => /^\s*GPU\b/.test(text)).length} GPUs`);
-    return bad(
-      `${name} fails: ${line}`,
-      "Install or load the driver that fits it; dmesg says why a driver did not start.",
-    );
-  }
-  for (const { name, device, kind } of GPU_TOOLS) {
-    if (await isThere(join(root, device))) {
-      return warn(
-        `there is a ${kind} GPU, and no ${name} on the PATH`,
-        `Install the driver's tools, or put ${name} on the PATH.`,
-      );
-    }
-  }
-  return ok("none, and no tools for them: this machine hosts actors without GPUs");
-}
-
 export const isThere = (file: string): Promise<boolean> =>
   access(file).then(
     () => true,

@@ -19,7 +19,7 @@ import {
 import { nodeError } from "../errors.ts";
 import { KV_TOPIC, servedName } from "./arguments.ts";
 import { whyOf } from "./failure.ts";
-import { type Living, liveAdopted, liveStarted, type StartedServer } from "./life.ts";
+import { type Living, liveAdopted, liveStarted, type StartedServer, startFailure } from "./life.ts";
 import { type EngineLoad, Load } from "./load.ts";
 import { type EngineOptions, type EngineSettings, engineSettings } from "./options.ts";
 import type { AttachedServer, Probe, ServerKind } from "./probe.ts";
@@ -129,6 +129,11 @@ export class Engine {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Why it could not be started now, before that is tried; undefined: nothing is known against it. */
+  async startFailure(): Promise<FlotillaError | undefined> {
+    return this.settings.kind === "vllm" ? startFailure(this.#name, this.settings) : undefined;
+  }
+
   /** Starts it, or begins to look at an adopted one, with its whole budget of restarts; resolves and rejects as `ready` does. */
   async start(signal?: AbortSignal): Promise<void> {
     if (this.#status.kind === "draining") throw this.#stoppedError();
@@ -175,6 +180,23 @@ export class Engine {
   observe(load: EngineLoad): void {
     this.#load.see(load);
     this.#weigh();
+  }
+
+  /** Takes that it has just answered a request with 503. */
+  refused(): void {
+    this.#load.refused();
+    this.#weigh();
+  }
+
+  /**
+   * Whether it has requests in hand, asked of itself where it tells. Others may use a server that is not ours: of that only what this node has
+   * in hand there counts.
+   */
+  async isWorking(): Promise<boolean> {
+    if (this.#load.uses > 0) return true;
+    if (this.settings.kind === "adopted" || !this.hasMetrics) return false;
+    const load = await this.#probe?.load();
+    return load !== undefined && load.inHand > 0;
   }
 
   /** Puts it to sleep: level 1 keeps its weights in the machine's memory, 2 drops them. Throws EngineCannotSleep, EngineInUse, EngineNotReady. */
@@ -306,21 +328,13 @@ export class Engine {
 
   async #stop(drained: AbortSignal): Promise<void> {
     this.#to({ kind: "drain" });
-    while (!drained.aborted && this.#run !== undefined && (await this.#isWorking())) {
+    while (!drained.aborted && this.#run !== undefined && (await this.isWorking())) {
       await sleep(this.#clock, DRAIN_POLL_MS, drained).catch(() => {});
     }
     this.#run?.end.abort();
     await this.#run?.done;
     this.#run = undefined;
     this.#to({ kind: "stopped", failure: this.#stoppedError() });
-  }
-
-  /** Others may use a server that is not ours: only what we have in hand there counts. */
-  async #isWorking(): Promise<boolean> {
-    if (this.#load.uses > 0) return true;
-    if (this.settings.kind === "adopted" || !this.hasMetrics) return false;
-    const load = await this.#probe?.load();
-    return load !== undefined && load.inHand > 0;
   }
 
   #looked(): void {
@@ -338,6 +352,7 @@ export class Engine {
   }
 
   #lose(failure: FlotillaError, returns: Return): void {
+    this.#load.forget();
     const isSpent = returns === "never" && this.#restartsAtMs.length > 0 && failure.retryable;
     const spent = isSpent ? ` (started again ${this.#restartsAtMs.length} times, and not any more)` : "";
     this.#to({ kind: "lost", why: `${whyOf(failure)}${spent}`, failure, returns });

@@ -61,13 +61,11 @@ export function liveStarted(parts: LifeParts<VllmSettings>, last?: EnginePorts):
 
 async function started(parts: LifeParts<VllmSettings>, last?: EnginePorts): Promise<FlotillaError> {
   const { settings, name, living, clock, signal } = parts;
-  const ports = await enginePorts(settings, last);
-  if (!("port" in ports)) return failureError(name, ports);
-  const environment = childEnvironment(engineEnvironment(settings));
-  const [program = "", ...rest] = engineCommand(settings, ports);
-  const path = foundProgram(program, environment);
-  if (path === undefined || signal.aborted) return failureError(name, programMissing(program));
-  const process = new EngineProcess([path, ...rest], environment, clock);
+  const start = await startOf(settings, last);
+  if ("code" in start) return failureError(name, start);
+  const { ports, command, environment } = start;
+  signal.throwIfAborted();
+  const process = new EngineProcess(command, environment, clock);
   const url = `http://127.0.0.1:${ports.port}`;
   living.started({ url, ports, process });
   const over = new AbortController();
@@ -91,6 +89,27 @@ async function started(parts: LifeParts<VllmSettings>, last?: EnginePorts): Prom
     await (signal.aborted ? process.end(END_MAX_MS) : process.kill());
   }
   return failureError(name, explainFailure(process.log, await process.exited), process.log);
+}
+
+interface Start {
+  readonly ports: EnginePorts;
+  readonly command: readonly string[];
+  readonly environment: Readonly<NodeJS.ProcessEnv>;
+}
+
+async function startOf(settings: VllmSettings, last?: EnginePorts): Promise<Start | EngineFailure> {
+  const ports = await enginePorts(settings, last);
+  if (!("port" in ports)) return ports;
+  const environment = childEnvironment(engineEnvironment(settings));
+  const [program = "", ...rest] = engineCommand(settings, ports);
+  const path = foundProgram(program, environment);
+  return path === undefined ? programMissing(program) : { ports, command: [path, ...rest], environment };
+}
+
+/** Why a start would fail as things are now, before it is tried: a port that is in use, a program that is not there. Undefined: it would not. */
+export async function startFailure(name: string, settings: VllmSettings): Promise<FlotillaError | undefined> {
+  const start = await startOf(settings);
+  return "code" in start ? failureError(name, start) : undefined;
 }
 
 /** Resolves with why the process has to end; undefined, or a rejection, when it has ended or the signal aborted. */

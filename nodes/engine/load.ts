@@ -13,8 +13,6 @@ export interface EngineLoad {
   readonly tokensPerS?: number;
   /** Changes whenever the server makes progress: tokens computed so far. Spares it the questions by which a hang is found. */
   readonly progress?: number;
-  /** It has just answered 503. */
-  readonly isRefusing?: boolean;
 }
 
 /** vLLM's own smallest: a server that says nothing of its slots is taken to have as many. */
@@ -87,8 +85,12 @@ export class Load {
 
   see(load: EngineLoad): void {
     this.#seen = load;
-    if (load.isRefusing === true) this.#refusedUntilMs = this.#clock.monotonic() + REFUSED_MS;
     if (load.running + load.waiting > 0) this.touch();
+  }
+
+  /** It has just answered 503. */
+  refused(): void {
+    this.#refusedUntilMs = this.#clock.monotonic() + REFUSED_MS;
   }
 
   /** What was seen of another life says nothing of this one. */
@@ -98,9 +100,10 @@ export class Load {
   }
 
   report(): Pick<EngineReport, "running" | "waiting" | "slots" | "kvUsage" | "hitRate" | "tokensPerS"> {
-    const { running = this.#uses, waiting = 0, slots, kvUsage = 0, hitRate, tokensPerS } = this.#seen ?? {};
+    const { running = 0, waiting = 0, slots, kvUsage = 0, hitRate, tokensPerS } = this.#seen ?? {};
     return {
-      running,
+      // What was sent there since it was last looked at is there as well.
+      running: Math.max(running, this.#uses - waiting),
       waiting,
       slots: slots ?? this.#slots ?? SLOTS,
       kvUsage,

@@ -60,6 +60,7 @@ export class Executor {
   readonly #running = new Set<Running>();
   readonly #cancelled = new Set<string>();
   readonly #closing = new AbortController();
+  #refuses = false;
   #busy = 0;
   #turn = 0;
   #consumption: Promise<Consumption> | undefined;
@@ -75,7 +76,7 @@ export class Executor {
 
   /** Takes items of this kind from now on. */
   async add(kind: string): Promise<void> {
-    if (this.#kinds.has(kind)) return;
+    if (this.#kinds.has(kind) || this.#refuses) return;
     this.#consumption ??= this.#open().catch((error: unknown) => {
       this.#consumption = undefined;
       throw error;
@@ -91,10 +92,16 @@ export class Executor {
     return this.#env.queue.consume((delivery) => this.#take(delivery), { maxInFlight: this.#maxInFlight });
   }
 
-  /** Takes no more, gives what runs `timeoutMs` to end, and then gives it back to the queue. */
-  async close(timeoutMs: number): Promise<void> {
+  /** Takes no more from now on, also of kinds that are added, and gives back what has not begun. */
+  async refuseNew(): Promise<void> {
+    this.#refuses = true;
     (await this.#consumption?.catch(() => undefined))?.stop();
     for (const delivery of Object.values(this.#held).flat()) this.#giveBack(delivery);
+  }
+
+  /** Takes no more, gives what runs `timeoutMs` to end, and then gives it back to the queue. */
+  async close(timeoutMs: number): Promise<void> {
+    await this.refuseNew();
     await this.#idle(timeoutMs);
     this.#closing.abort(taskError("TaskCancelled", "the node closes"));
     this.#extending?.cancel();

@@ -232,6 +232,11 @@ export class Tasks {
     return found && readItem(() => this.#env.decode(found.data));
   }
 
+  /** Runs no more tasks here than those that have begun; the rest goes back to the queue. */
+  refuseNew(): Promise<void> {
+    return this.#executor.refuseNew();
+  }
+
   /** Takes no more tasks, gives those that run `timeoutMs` to end, and gives the rest back to the queue. Waits reject with Closed. */
   async close(timeoutMs = 0): Promise<void> {
     if (this.#closed) return;

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runCli } from "../../api/cli.ts";
-import { nodesText } from "../../api/fleet-text.ts";
+import { nodesText } from "../../api/nodes-text.ts";
 import { fleetOptions, type NodeFlags, nodeOptions, serverOptions } from "../../api/options.ts";
 import { makePaper } from "../../api/paper.ts";
 import { isFlotillaError } from "../../runtime/index.ts";
@@ -74,10 +74,15 @@ it("nodes are listed with their states, and nothing that drives a terminal", () 
     recordOf("c\u001b[31m", { accepts: false }),
   ];
   expect(nodesText(nodes, makePaper(80, false)).split("\n")).toEqual([
-    "name  state     types             labels           since (UTC)          version  id",
-    "a     hosts     echo, counter     zone=a,gpu=a100  1970-01-01 00:00:00  0.0.0    a-1",
-    "b     draining  (any, by bundle)                   1970-01-01 00:00:00  0.0.0    b-1",
-    "c     script                                       1970-01-01 00:00:00  0.0.0    c-1",
+    "name  state     actors  free: cpus  memory  GPUs  since (UTC)",
+    "a     hosts          -  -           -       -     01-01 00:00",
+    "b     draining       -  -           -       -     01-01 00:00",
+    "c     script         -  -           -       -     01-01 00:00",
+    "",
+    "name  id   version  hosts             labels",
+    "a     a-1  0.0.0    echo, counter     zone=a,gpu=a100",
+    "b     b-1  0.0.0    (any, by bundle)",
+    "c     c-1  0.0.0",
     "",
   ]);
 });

@@ -64,7 +64,8 @@ describe.skipIf(nats.missing !== undefined)(
 
       await using list = runFlotilla(["nodes"], env);
       expect(await list.ended).toBe(0);
-      expect(list.out).toMatch(/^north +hosts +.*echo.* +zone=a,gpu=a100 .+ north-\w+$/m);
+      expect(list.out).toMatch(/^north +hosts +1 /m);
+      expect(list.out).toMatch(/^north +north-\w+ .*echo +zone=a,gpu=a100$/m);
       expect(list.out).toMatch(/^script +script /m);
 
       north.signal("SIGTERM");

@@ -230,8 +230,10 @@ describe("a started engine", { concurrent: true }, () => {
     engine.observe({ running: 4, waiting: 2, kvUsage: 0.5 });
     expect(engine.status).toMatchObject({ kind: "busy", why: "all its slots are taken" });
     expect(engine.report()).toMatchObject({ state: "busy", running: 4, waiting: 2, slots: 4, kvUsage: 0.5 });
-    engine.observe({ running: 1, waiting: 0, isRefusing: true });
+    engine.observe({ running: 1, waiting: 0 });
+    engine.refused();
     expect(whyOf(engine)).toBe("it answers 503");
+    expect(engine.report()).toMatchObject({ running: 1 });
     await engine.ready();
     await waitUntil("the refusal is forgotten", () => engine.status.kind === "ready");
   });
