@@ -12,6 +12,7 @@ import { NotMeasured, type PeerName, type Scenario, type Setting } from "./scena
 import { daemonActorMemory, daemonActors } from "./scenarios/daemon-actors.ts";
 import { daemonCpu, daemonEngineCpu, daemonFirstStart, daemonMemory, daemonStart } from "./scenarios/daemon-idle.ts";
 import { daemonLoss, engineExit, engineHang } from "./scenarios/daemon-loss.ts";
+import { spawnCold, spawnThread, spawnWarm } from "./scenarios/daemon-spawn.ts";
 import { directTokens, streamOverhead, streamTokens } from "./scenarios/daemon-stream.ts";
 import { pipelinedCalls, sequentialCalls } from "./scenarios/local-calls.ts";
 import { localSpawn } from "./scenarios/local-spawn.ts";
@@ -59,6 +60,9 @@ const SCENARIOS: readonly Scenario[] = [
   daemonEngineCpu,
   daemonActors,
   daemonActorMemory,
+  spawnWarm,
+  spawnCold,
+  spawnThread,
   streamOverhead,
   streamTokens,
   directTokens,

@@ -1,24 +1,10 @@
 // How soon others see that something of a daemon is lost: its model server, and itself. A node of another process asks its own view of the
 // fleet every few milliseconds; the time runs from the signal.
 
-import { type ActorSystem, connect, sleep, systemClock } from "../../runtime/index.ts";
+import { connect } from "../../runtime/index.ts";
+import { engineState, recordOf, until } from "../fleet-view.ts";
 import { SIM_MODEL, startDaemon } from "../flotilla-process.ts";
 import type { Scenario } from "../scenario.ts";
-
-const POLL_MS = 5;
-const SEEN_MAX_MS = 20_000;
-
-/** Milliseconds until this process's view of the fleet is so. */
-async function until(what: string, isSo: () => boolean): Promise<number> {
-  const startMs = systemClock.monotonic();
-  while (!isSo()) {
-    if (systemClock.monotonic() - startMs > SEEN_MAX_MS) throw new Error(`not within ${SEEN_MAX_MS} ms: ${what}`);
-    await sleep(systemClock, POLL_MS);
-  }
-  return systemClock.monotonic() - startMs;
-}
-
-const recordOf = (system: ActorSystem, id: string) => system.nodes().find(({ node }) => node === id);
 
 /** A fresh daemon with a fresh server for each round: what was lost before makes a daemon wait longer with the next start. */
 const engineLoss = (id: string, atMostMs: number, signal: NodeJS.Signals): Scenario => ({
@@ -32,7 +18,7 @@ const engineLoss = (id: string, atMostMs: number, signal: NodeJS.Signals): Scena
       async round() {
         const { process: daemon, node } = await startDaemon(address, ["--vllm-sim", SIM_MODEL]);
         await using _ = daemon;
-        const isReady = () => ["ready", "busy"].includes(recordOf(system, node)?.report?.engines[0]?.state ?? "");
+        const isReady = () => /ready|busy/.test(engineState(system, node));
         await until("the model server is ready", isReady);
         const [pid] = daemon.children("vllm-sim");
         if (pid === undefined) throw new Error("the daemon has no process of a model server");

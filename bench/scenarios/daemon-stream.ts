@@ -6,6 +6,7 @@
 
 import { MODELS_ACTOR, Models } from "../../nodes/index.ts";
 import { type ActorSystem, connect, systemClock } from "../../runtime/index.ts";
+import { engineState, until } from "../fleet-view.ts";
 import { type BenchDaemon, type BenchSim, SIM_MODEL, startDaemon, startSim } from "../flotilla-process.ts";
 import { repeat } from "../load.ts";
 import type { Bar, Running, Scenario, Setting } from "../scenario.ts";
@@ -35,6 +36,7 @@ async function startRig(servers: string, simFlags: readonly string[]): Promise<R
   started.use(daemon.process);
   const system = await connect({ servers });
   started.use(system);
+  await until("the daemon has the model server", () => engineState(system, daemon.node) === "ready");
   const kept = started.move();
   return { sim, daemon, system, stop: () => kept.disposeAsync() };
 }
@@ -114,23 +116,24 @@ async function count(reply: AsyncIterable<number>): Promise<number> {
   return TOKENS_EACH;
 }
 
-/** Prints what each process used of a core, so that it can be seen whose processor was the limit. */
+/** Prints the processor time that a token costs each process, so that it can be seen whose was the limit. */
 async function startStreams({ roundMs, servers }: Setting, id: string, ask: Ask): Promise<Running> {
   const rig = await startRig(await servers(), []);
-  const used = () =>
-    [rig.sim.process.cpuMs(), rig.daemon.process.cpuMs(), ownCpuMs(), systemClock.monotonic()] as const;
+  const used = () => [rig.sim.process.cpuMs(), rig.daemon.process.cpuMs(), ownCpuMs()];
+  let tokens = 0;
   const work = async () => {
     const counts = await Promise.all(Array.from({ length: STREAMS }, () => count(ask(rig, TOKENS_EACH))));
-    return counts.reduce((sum, tokens) => sum + tokens, 0);
+    const sum = counts.reduce((sum, tokens) => sum + tokens, 0);
+    tokens += sum;
+    return sum;
   };
   const before = used();
   return {
     round: () => repeat(roundMs, work),
     async stop() {
-      const after = used();
-      const ms = (at: number) => (after[at] ?? 0) - (before[at] ?? 0);
-      const share = (at: number) => `${Math.round((ms(at) / ms(3)) * 100)} %`;
-      console.error(`${id}: of a core: model server ${share(0)}, daemon ${share(1)}, this reader ${share(2)}`);
+      const costs = used().map((ms, at) => (((ms - (before[at] ?? 0)) * US_IN_MS) / tokens).toFixed(1));
+      const [server, daemon, reader] = costs;
+      console.error(`${id}: µs of a core for a token: model server ${server}, daemon ${daemon}, this reader ${reader}`);
       await rig.stop();
     },
   };
