@@ -10,6 +10,7 @@ export {
 export { Daemon, type DaemonEngine, type DaemonOptions, openDaemon } from "./daemon/daemon.ts";
 export type { Machine } from "./daemon/machine.ts";
 export { type ChatRequest, MODELS_ACTOR, Models } from "./daemon/models-actor.ts";
+export { type NodePrefixes, readPrefixes } from "./daemon/prefix-post.ts";
 export type { Check, CheckStatus, Verdict } from "./doctor/check.ts";
 export { type DoctorOptions, doctorPlans, examine } from "./doctor/doctor.ts";
 export { clockVerdict } from "./doctor/fleet.ts";

@@ -67,7 +67,7 @@ export { type Random, seededRandom, systemRandom } from "./random.ts";
 export type { ActorReminders, Reminder, ReminderTime } from "./reminders.ts";
 export type { Admission, Amounts, BundleKey, Demand, Grant, Granted, Refusal } from "./resources.ts";
 export type { ActorState } from "./state.ts";
-export type { Store } from "./store.ts";
+export { listEntries, type Store } from "./store.ts";
 export type { Stream } from "./stream.ts";
 export type { ActorSystem } from "./system.ts";
 export type { TaskDeadLetter, TaskDeadLetters } from "./tasks/dead-letters.ts";

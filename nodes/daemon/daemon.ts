@@ -33,6 +33,7 @@ import { DeviceWatch } from "./device-watch.ts";
 import { EngineObserver } from "./engine-observer.ts";
 import { lookAtMachine, type Machine } from "./machine.ts";
 import { modelsActor } from "./models-actor.ts";
+import { PrefixPost } from "./prefix-post.ts";
 
 /** A model server of the node, and how many of its GPUs it takes; default: its tensorParallel, or one where the node has any. */
 export type DaemonEngine = EngineOptions & { readonly gpus?: number };
@@ -84,6 +85,7 @@ export class Daemon {
   /** Cuts model requests in hand off. */
   readonly #cut = new AbortController();
   #system: ActorSystem | undefined = undefined;
+  #post: PrefixPost | undefined = undefined;
 
   /** Use `openDaemon`. */
   constructor(options: DaemonOptions, machine: Machine) {
@@ -165,6 +167,10 @@ export class Daemon {
     await system.spawn(type, options);
     this.#devices.start();
     this.#count();
+    const { clock } = this.#options;
+    const { node, ports } = system;
+    this.#post = new PrefixPost({ node, store: ports.store, clock, read: () => this.prefixes() });
+    if (this.engines.all.length > 0) this.#post.start();
     for (const engine of this.engines.all) {
       if (engine.settings.kind === "vllm" && engine.settings.onDemand) continue;
       engine.start(this.#closing.signal).catch(() => {
@@ -214,6 +220,7 @@ export class Daemon {
       if (busy.length > 0) this.#cut.abort(`its node is leaving, and its grace time of ${graceMs / 1_000} s is over`);
     });
     await Promise.all([quiet, this.#system?.drain(quiet)]);
+    await this.#post?.close();
     return cut;
   }
 
@@ -236,6 +243,7 @@ export class Daemon {
     this.admission.close("its daemon is stopping");
     this.#closing.abort();
     this.#pacer.close();
+    await this.#post?.close();
     this.#devices.close();
     await this.engines.stopAll(0);
     await Promise.all(this.#observers.map((observer) => observer.close()));
