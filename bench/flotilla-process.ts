@@ -7,6 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { systemClock, systemRandom } from "../runtime/index.ts";
+import { environmentWith } from "./options.ts";
 import { NotMeasured } from "./scenario.ts";
 
 const PROGRAM = fileURLToPath(new URL("../api/start.mjs", import.meta.url));
@@ -40,7 +41,7 @@ export class FlotillaProcess implements AsyncDisposable {
   ): Promise<FlotillaProcess> {
     const startedMs = systemClock.monotonic();
     const child = spawn(process.execPath, [PROGRAM, ...args], {
-      env: { ...process.env, ...env },
+      env: environmentWith(env),
       stdio: ["ignore", "pipe", "pipe"],
     });
     let said = "";
