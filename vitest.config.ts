@@ -12,7 +12,7 @@ export default defineConfig(({ mode }) => ({
     // Long counts, which `npm run test:chaos` runs, and a real vLLM, which `npm run test:vllm` does.
     exclude: [
       ...configDefaults.exclude,
-      ...(mode === "chaos" ? [] : ["test/chaos/full.test.ts"]),
+      ...(mode === "chaos" ? [] : ["test/chaos/full.test.ts", "test/chaos/daemon*.test.ts"]),
       ...(mode === "vllm" ? [] : ["test/vllm/**"]),
     ],
     // Two cores are the smallest machine the suite promises to pass on.

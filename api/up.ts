@@ -116,9 +116,20 @@ async function startServer(
   const port = wanted ?? (await portBefore(folder)) ?? NATS_PORT;
   const more = { ...(prefix !== undefined && { prefix }), ...(host !== undefined && { host }) };
   return startNatsServer({ folder, mode, port, credentials, say, ...more }).catch((error: unknown) => {
-    throw isFlotillaError(error, "NatsServerFailed") && /address already in use/.test(error.message)
-      ? fail("OptionInvalid", `--port: ${port} is in use; give another one, or 0 for any free one.`, { cause: error })
-      : error;
+    const said = isFlotillaError(error, "NatsServerFailed") ? error.message : "";
+    if (/address already in use/.test(said))
+      throw fail("OptionInvalid", `--port: ${port} is in use; give another one, or 0 for any free one.`, {
+        cause: error,
+      });
+    if (host !== undefined && /cannot assign requested address|no such host/.test(said))
+      throw fail(
+        "OptionInvalid",
+        `--host: ${host} is no address of this machine; give one that it has, or leave it out.`,
+        {
+          cause: error,
+        },
+      );
+    throw error;
   });
 }
 

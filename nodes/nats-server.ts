@@ -72,7 +72,7 @@ const LOOPBACK = "127.0.0.1";
 const EVERYWHERE: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 const PAYLOAD_MAX_BYTES = 1024 * 1024;
 
-const ORPHAN_MAX_S = 5;
+const ORPHAN_MAX_S = 3;
 
 /**
  * $1 program, $2 config. The watcher ends with the pipe; killed first when the server ends by itself, so it never hits another process. A server
@@ -137,6 +137,12 @@ function usersOf({ credentials, prefix }: NatsServerOptions, pass: string): read
   const { publish, subscribe } = nodePermissions(prefix);
   const permissions = JSON.stringify({ publish: { allow: publish }, subscribe: { allow: subscribe } });
   return [`{ nkey: ${admin.publicKey} }`, `{ nkey: ${node.publicKey}, permissions: ${permissions} }`];
+}
+
+/** The last thing that it called an error, else the last that it said at all. */
+function lastWords(log: readonly string[]): string {
+  const line = log.findLast((each) => /\[(FTL|ERR)\]/.test(each)) ?? log.at(-1);
+  return line === undefined ? "it said nothing" : line.replace(/^\[\d+\] \S+ \S+ \[\w+\] /, "");
 }
 
 const inAddress = (host: string): string => (host.includes(":") ? `[${host}]` : host);
@@ -226,8 +232,11 @@ class Child implements NatsServer {
     guard.stdin?.on("error", () => {});
     return new Promise((resolve, reject) => {
       const fail = (problem: string) => {
-        const said = this.#log.slice(-5).join("\n");
-        reject(nodeError("NatsServerFailed", `${this.#program} ${problem}:\n${said}`, { data: { log: this.#log } }));
+        reject(
+          nodeError("NatsServerFailed", `${this.#program} ${problem}: ${lastWords(this.#log)}`, {
+            data: { log: this.#log },
+          }),
+        );
       };
       const late = this.#clock.schedule(
         READY_MAX_MS,

@@ -143,6 +143,15 @@ async function inspect(connection: Connection, shown: string, info: ServerInfo):
   return { name, address: connection.nc.getServer(), version, apiLevel, payloadMaxBytes };
 }
 
+/**
+ * nats.js leaves the socket of a connection that it is just making: to a server that stands still, whose machine accepts and which says nothing,
+ * that would keep the process alive for ever.
+ */
+function dropSocket(nc: NatsConnection): void {
+  const { protocol } = nc as unknown as { readonly protocol?: { readonly transport?: { discard?(): void } } };
+  protocol?.transport?.discard?.();
+}
+
 export class Connection {
   /** The connection of nats.js, for the message path: publishing while `isConnected` is false vanishes. */
   readonly nc: NatsConnection;
@@ -241,6 +250,7 @@ export class Connection {
       await finishesWithin(this.clock, CLOSE_MS, (done) => void this.nc.flush().then(done, done));
     }
     await this.nc.close().catch(() => {});
+    dropSocket(this.nc);
     this.#turn(false);
     for (const listener of [...this.#listeners]) listener(false);
     this.#listeners.clear();

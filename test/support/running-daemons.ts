@@ -52,10 +52,11 @@ export interface Daemons extends AsyncDisposable {
   script(options?: Partial<ConnectOptions>): Promise<ActorSystem>;
 }
 
-export async function openDaemons(env: Readonly<Record<string, string>> = {}): Promise<Daemons> {
+/** `lease`: "fast" only where what is tested is how soon a loss is noticed; on a busy machine a node may lose it. */
+export async function openDaemons(lease: "fast" | "normal" = "normal"): Promise<Daemons> {
   const [home, temp] = [await makeFolder("flotilla-daemons-"), await makeFolder("flotilla-daemons-tmp-")];
   const path = `${dirname(natsPath())}:${process.env.PATH}`;
-  const around = { PATH: path, TMPDIR: temp.path, ...env };
+  const around = { PATH: path, TMPDIR: temp.path };
   const running: RunningCommand[] = [];
   const scripts: ActorSystem[] = [];
   const seen: ProcessEntry[] = [];
@@ -67,7 +68,7 @@ export async function openDaemons(env: Readonly<Record<string, string>> = {}): P
     running.push(command);
     return command;
   };
-  const common = ["--lease", "fast", "--actors", WORKERS, "--http", "127.0.0.1:0"];
+  const common = ["--lease", lease, "--actors", WORKERS, "--http", "127.0.0.1:0"];
   const ready = async (name: string, command: RunningCommand): Promise<Daemon> => {
     await command.says("ready; Ctrl-C");
     return daemonOf(name, command, seen);
@@ -88,7 +89,7 @@ export async function openDaemons(env: Readonly<Record<string, string>> = {}): P
     command: (...args) => start(args, { FLOTILLA_SERVERS: servers(), FLOTILLA_CREDS: creds }),
     async script(options = {}) {
       const text = readFileSync(creds, "utf8");
-      const system = await connect({ servers: servers(), creds: text, lease: "fast", ...options });
+      const system = await connect({ servers: servers(), creds: text, lease, ...options });
       scripts.push(system);
       return system;
     },
