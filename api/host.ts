@@ -33,6 +33,7 @@ import { engineText, machineText, nodeText } from "./host-text.ts";
 import { type HttpDoor, type HttpNode, openHttp } from "./http.ts";
 import { type NodeOptions, wantsColour } from "./options.ts";
 import { makePaper, type Paper } from "./paper.ts";
+import { giveBackMemory } from "./spare-memory.ts";
 
 export interface HostOptions extends NodeOptions {
   readonly daemon: DaemonSettings;
@@ -72,9 +73,10 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
     if (!signal.aborted) {
       say(boundText(await system.memoryBound()));
       await daemon.attach(system);
-      greet(options, system, http, { say, out, paper });
-      // A host may never end in order, and the next one shall start as fast.
+      // Now and not at the end: a host may never end in order, and the next one shall start as fast.
       flushCompileCache();
+      giveBackMemory();
+      greet(options, system, http, { say, out, paper });
       await aborted(signal);
     }
     await leave(daemon, system, graceMs, say);
