@@ -171,7 +171,7 @@ function run(file, args, options) {
 
 /** Our programs by path, everybody else's by name, all on Node 24. npm moves to the package's folder; ours run where the user typed. */
 async function start(program, args) {
-  const isOurs = program.endsWith(".ts");
+  const isOurs = /\.(ts|mjs)$/.test(program);
   const file = join(binaries, isOurs ? "node" : program);
   const env = { ...process.env, PATH: [binaries, ...searchPath()].join(delimiter) };
   const typedIn = process.env.npm_package_json === join(root, "package.json") ? process.env.INIT_CWD : undefined;
@@ -181,7 +181,7 @@ async function start(program, args) {
 }
 
 const [program, ...args] = process.argv.slice(2);
-if (program === undefined) fail("name a program to run, for example: node setup.mjs api/main.ts demo");
+if (program === undefined) fail("name a program to run, for example: node setup.mjs api/start.mjs demo");
 requireMachine();
 if (!isInstalled()) {
   await takeLock();

@@ -1,5 +1,5 @@
-// The agent as an actor: opens its clone and workspace, makes the model, runs the agent, streams what it does and sends in its result.
-// It is not how an agent works (agent/agent.ts). Everything it is made from is plain data, so that it can live on any node.
+// The agent as an actor: streams what it does, until its result was sent. What it does is in agent-work.ts, and how it works in agent/.
+// Everything it is made from is plain data, so that it can live on any node.
 //
 // AA1  Cancelling `work` cancels the model call and the tool's process tree, and the stream ends only when both have ended and the
 //      workspace is closed: a stopped agent leaves no process behind, and no clone that it made itself.
@@ -9,25 +9,14 @@
 // AA4  The result goes to the topic of the task (subjects.ts) and nowhere else, before the stream says so; once nobody reads the stream
 //      any more it is not sent. The same for every place an agent may live in: who reads the topic need not be who spawned the agent.
 
-import { type ActorSystem, actorContext, type Clock, defineActor } from "../runtime/index.ts";
-import {
-  MemoryAudit,
-  openProcessWorkspace,
-  type Policy,
-  type Sandbox,
-  standardTools,
-  ToolRegistry,
-} from "../tools/index.ts";
-import { runAgent } from "./agent/agent.ts";
-import { type MockVariant, mockModel } from "./agent/mock-model.ts";
-import type { Model } from "./agent/model.ts";
-import { NodeModel } from "./agent/node-model.ts";
-import { OpenAiModel } from "./agent/openai-model.ts";
+import { actorContext, defineActor } from "../runtime/index.ts";
+import type { Policy, Sandbox } from "../tools/index.ts";
+import type { MockVariant } from "./agent/mock-model.ts";
 import type { AgentProgress } from "./agent/progress.ts";
 import type { AgentResult } from "./agent/result.ts";
+import type { Work } from "./agent-work.ts";
 import { ownNode } from "./own-node.ts";
-import { sendResult } from "./result-post.ts";
-import { type AgentOrder, type OpenWorkplace, openWorkplace } from "./workplace.ts";
+import type { AgentOrder } from "./workplace.ts";
 
 /** Which model an agent asks, as plain data. */
 export type ModelSpec =
@@ -40,7 +29,8 @@ export type ModelSpec =
 /** What an agent is made from. */
 export interface AgentSetup {
   readonly model: ModelSpec;
-  readonly policy: Policy;
+  /** What its tools may do. Default: the standard policy. */
+  readonly policy?: Policy;
   /** The role's words for the model. */
   readonly instructions: string;
   /** Default `auto`. */
@@ -92,7 +82,7 @@ class AgentActor {
     let heartbeat = clock.schedule(HEARTBEAT_MS, beat);
     const time = { clock, random, signal, deadlineMs: deadlineMs - reportMs };
     const onProgress = (progress: AgentProgress) => events.push({ kind: "progress", progress });
-    const working = this.#run(order, system, time, onProgress).finally(() => events.close());
+    const working = this.#work({ order, system, time, onProgress }).finally(() => events.close());
     try {
       yield* events;
       const { success, finalState, error } = await working;
@@ -103,83 +93,11 @@ class AgentActor {
     }
   }
 
-  async #run(
-    order: AgentOrder,
-    system: ActorSystem,
-    time: AgentTime,
-    onProgress: (event: AgentProgress) => void,
-  ): Promise<AgentResult> {
-    await using place = await openWorkplace(order, system.ports.blobs, time.signal);
-    const result = await this.#runIn(place, order, system, time, onProgress);
-    // Nobody waits for it (AA4).
-    if (time.signal.aborted) return result;
-    const placed = await withPlace(result, place, order, system);
-    await sendResult(system, placed);
-    return placed;
-  }
-
-  async #runIn(
-    place: OpenWorkplace,
-    order: AgentOrder,
-    system: ActorSystem,
-    time: AgentTime,
-    onProgress: (event: AgentProgress) => void,
-  ): Promise<AgentResult> {
-    const { policy, instructions, sandbox = "auto" } = this.#setup;
-    const { clock, random } = time;
-    const { path: root, scratchParent } = place;
-    const scratch = scratchParent === undefined ? {} : { scratchParent };
-    const workspace = await openProcessWorkspace({ root, clock, random, sandbox, ...scratch });
-    const task = { ...order, workspacePath: root };
-    try {
-      return await runAgent(task, {
-        ...time,
-        model: this.#model(order, system, clock),
-        tools: new ToolRegistry(standardTools()),
-        workspace,
-        policy,
-        audit: new MemoryAudit(),
-        instructions,
-        onProgress,
-      });
-    } finally {
-      await workspace.close();
-    }
-  }
-
-  #model({ taskId, agentId }: AgentOrder, system: ActorSystem, clock: Clock): Model {
-    const spec = this.#setup.model;
-    // A header takes no line breaks and no letters beyond Latin ones, which ids may have.
-    const session = `${encodeURIComponent(taskId)}/${encodeURIComponent(agentId)}`;
-    switch (spec.kind) {
-      case "mock":
-        return mockModel(spec.variant ?? "clean", clock);
-      case "node":
-        return new NodeModel({ model: spec.model, session, clock, node: () => ownNode(system) });
-      case "openai": {
-        const { url, model, apiKey } = spec;
-        return new OpenAiModel({ url, model, session, clock, ...(apiKey !== undefined && { apiKey }) });
-      }
-    }
+  async #work(work: Work): Promise<AgentResult> {
+    const { workOn } = await import("./agent-work.ts");
+    return workOn(this.#setup, work);
   }
 }
-
-/** The result with where it was made and, when it is worth anything, the work itself. */
-async function withPlace(
-  result: AgentResult,
-  place: OpenWorkplace,
-  { attempt = 1 }: AgentOrder,
-  system: ActorSystem,
-): Promise<AgentResult> {
-  const node = ownNode(system)?.name;
-  if (node === undefined) return result;
-  const bundle = result.success && result.commit !== null ? await place.send(result.commit) : undefined;
-  const { keptIn } = place;
-  const where = { node, attempt, ...(bundle !== undefined && { bundle }), ...(keptIn !== undefined && { keptIn }) };
-  return { ...result, place: where };
-}
-
-type AgentTime = Pick<Parameters<typeof runAgent>[1], "clock" | "random" | "signal" | "deadlineMs">;
 
 /** Spawned with one AgentSetup. Works on one task at a time. */
 export const Agent = defineActor("agent", AgentActor, { version: "1" });

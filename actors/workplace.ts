@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Blobs } from "../runtime/index.ts";
 import { bundleWork, cloneBundle, cloneForAgent, cloneRemote, openWorkFolder } from "../tools/index.ts";
 import type { AgentTask } from "./agent/result.ts";
+import { authorOf } from "./council/roles.ts";
 import { fail } from "./errors.ts";
 
 /** Where an agent that shares no disk with the repository gets it from. */
@@ -91,6 +92,3 @@ async function cloneInto(
   }
   return cloneBundle({ bytes, branch, shallow, commit, into, author });
 }
-
-/** Who commits in an agent's clone. */
-export const authorOf = (agentId: string) => ({ name: `Flotilla ${agentId}`, email: `${agentId}@flotilla.invalid` });

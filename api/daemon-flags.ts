@@ -191,7 +191,7 @@ function startedEngine(option: string, text: string, more: Partial<VllmOptions>)
   return engine;
 }
 
-const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+const START = fileURLToPath(new URL("./start.mjs", import.meta.url));
 
 /** What a simulated server has nothing for (DF2). */
 const NOT_SIMULATED = ["tp", "memory", "cache"];
@@ -209,7 +209,7 @@ function simulatedEngine(text: string): DaemonEngine {
     ...(kvEvents === undefined ? [] : ["--kv-events-port", "{kvEvents}", "--kv-replay-port", "{kvReplay}"]),
     ...(sleepMode === true ? ["--dev-mode"] : []),
   ];
-  const program = [process.execPath, MAIN, "vllm-sim", "--model", "{name}", "--port", "{port}", ...more, ...extraArgs];
+  const program = [process.execPath, START, "vllm-sim", "--model", "{name}", "--port", "{port}", ...more, ...extraArgs];
   return { gpus: 0, ...engine, program, extraArgs: [] };
 }
 

@@ -5,7 +5,7 @@
 // DR3  With --json stdout holds one object, written at the end.
 
 import type { Command } from "commander";
-import { type Check, type CheckStatus, doctorPlans, examine, gpuToolsVerdict } from "../nodes/index.ts";
+import { type Check, type CheckStatus, doctorPlans, examine } from "../nodes/index.ts";
 import { systemClock } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
 import { addFleetFlags } from "./fleet-flags.ts";
@@ -27,8 +27,7 @@ export function addDoctorCommand(program: Command, terminal: Terminal, done: (st
     .action(async (flags: DoctorFlags) => done(await doctorCommand(doctorOptions(flags), terminal)));
 }
 
-async function doctorCommand({ json, ...choice }: DoctorChoice, { out, err, signal }: Terminal): Promise<number> {
-  const options = { ...choice, gpus: gpuToolsVerdict };
+async function doctorCommand({ json, ...options }: DoctorChoice, { out, err, signal }: Terminal): Promise<number> {
   const paper = makePaper(out.columns ?? COLUMNS, !json && wantsColour(out.isTTY === true));
   const plans = doctorPlans(options);
   const width = Math.max(...plans.map(({ title }) => title.length));

@@ -9,6 +9,7 @@
 // HS3  A clock that is off by more than CLOCK_MAX_MS of doctor's keeps a node out: deadlines are moments, so each of its calls would fail.
 // HS4  With --json stdout holds one object, written when the node is ready; log lines and everything else go to stderr.
 
+import { flushCompileCache } from "node:module";
 import { fleetActorTypes } from "../actors/index.ts";
 import { clockVerdict, type Daemon, type Engine, openDaemon } from "../nodes/index.ts";
 import {
@@ -28,11 +29,12 @@ import {
 import type { Terminal } from "./cli.ts";
 import type { DaemonSettings, HttpAddress } from "./daemon-flags.ts";
 import { fail } from "./errors.ts";
-import { logText } from "./fleet-text.ts";
+import { boundText, logText } from "./fleet-text.ts";
 import { engineText, machineText, nodeText } from "./host-text.ts";
 import { type HttpDoor, type HttpNode, openHttp } from "./http.ts";
 import { type NodeOptions, wantsColour } from "./options.ts";
 import { makePaper, type Paper } from "./paper.ts";
+import { giveBackMemory } from "./spare-memory.ts";
 
 export interface HostOptions extends NodeOptions {
   readonly daemon: DaemonSettings;
@@ -72,11 +74,17 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
     const page = daemon.metrics(system);
     node = { system, metrics: () => page.text() };
     if (!signal.aborted) {
+      say(boundText(await system.memoryBound()));
       await daemon.attach(system);
+      // Now and not at the end: a host may never end in order, and the next one shall start as fast.
+      flushCompileCache();
+      giveBackMemory();
       greet(options, system, http, { say, out, paper });
       await aborted(signal);
     }
     await leave(daemon, system, graceMs, say);
+    // An agent that was cut off left its clone.
+    await (await import("../tools/index.ts")).removeLeftFolders(undefined, { own: true });
   } finally {
     untell();
     await daemon.close();

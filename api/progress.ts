@@ -15,6 +15,8 @@ interface Told {
   readonly figures?: string;
   /** The rest, in as many words as fit. */
   readonly text: string;
+  /** Whether the rest is said whole, over the end of the line: without it a person does not know what to do. */
+  readonly isWhole?: boolean;
 }
 
 /**
@@ -24,11 +26,13 @@ interface Told {
 export function progressLine(event: CouncilProgress, atMs: number, paper: Paper): string | undefined {
   const told = tell(event);
   if (told === undefined) return undefined;
-  const { step, good, figures = "", text } = told;
+  const { step, good, figures = "", text, isWhole = false } = told;
   const { colour, columns } = paper;
   const time = `${(atMs / 1_000).toFixed(1).padStart(5)}s`;
   const agent = clip(event.agentId, AGENT_WIDTH).padEnd(AGENT_WIDTH);
-  const room = columns - time.length - AGENT_WIDTH - STEP_WIDTH - figures.length - 6;
+  const room = isWhole
+    ? Number.POSITIVE_INFINITY
+    : columns - time.length - AGENT_WIDTH - STEP_WIDTH - figures.length - 6;
   const rest = figures + clip(text, room);
   const shown = good === undefined ? colour.dim(rest) : good ? rest : colour.yellow(rest);
   return `${colour.dim(time)}  ${agent}  ${clip(step, STEP_WIDTH).padEnd(STEP_WIDTH)}  ${shown}`.trimEnd();
@@ -39,7 +43,7 @@ function tell(event: CouncilProgress): Told | undefined {
     case "agent":
       return tellAgent(event.progress);
     case "waiting":
-      return { step: "waits", good: undefined, text: event.why };
+      return { step: "waits", good: undefined, text: event.why, isWhole: true };
     case "started": {
       const again = event.attempt > 1 ? `, attempt ${event.attempt}` : "";
       return event.node === undefined
@@ -47,9 +51,9 @@ function tell(event: CouncilProgress): Told | undefined {
         : { step: "starts", good: undefined, text: `on ${event.node}${again}` };
     }
     case "again":
-      return { step: "begins anew", good: false, text: event.message };
+      return { step: "begins anew", good: false, text: event.message, isWhole: true };
     case "lost":
-      return { step: "lost", good: false, text: event.message };
+      return { step: "lost", good: false, text: event.message, isWhole: true };
     case "answered":
       return undefined;
   }

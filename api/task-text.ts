@@ -105,9 +105,11 @@ function colourDiff(line: string, { colour }: Paper): string {
 }
 
 function noWinner({ outcome }: FinishedTask, paper: Paper): string[] {
-  const why = outcome.results.flatMap(({ agentId, error }) =>
-    error === null ? [] : wrap(`${agentId}: ${error.message} (${error.code})`, paper.columns),
+  const failed = outcome.results.flatMap(({ agentId, error }) =>
+    error === null ? [] : [`${agentId}: ${error.message} (${error.code})`],
   );
+  const silent = outcome.missing.map(({ agentId, message }) => `${agentId}: ${message}`);
+  const why = [...failed, ...silent].flatMap((line) => wrap(line, paper.columns));
   return [title("No winner: no agent's work was verified.", paper), ...why];
 }
 

@@ -7,6 +7,7 @@
 
 import { constants } from "node:fs";
 import { access, mkdir, readFile, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { type KeptCredentials, keepCredentials, type NatsServer, startNatsServer } from "../nodes/index.ts";
@@ -139,14 +140,19 @@ async function portBefore(folder: string): Promise<number | undefined> {
   return /^\d{1,5}$/.test(text.trim()) ? Number(text) : undefined;
 }
 
-function welcomeText(server: NatsServer, { nodeFile }: KeptCredentials, { folder, mode }: UpOptions): string[] {
+/** Addresses to listen on that are none to come to. */
+const EVERYWHERE: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+
+function welcomeText(server: NatsServer, { nodeFile }: KeptCredentials, { folder, mode, host }: UpOptions): string[] {
+  const isOpen = host !== undefined && EVERYWHERE.has(host);
+  const servers = isOpen ? `nats://${hostname()}:${server.port}` : server.servers;
   return [
     `NATS server at ${server.servers.replace("nats://", "")}, data in ${plain(folder)}`,
     durabilityText({ durability: mode, replicas: 1 }),
     "",
     "More nodes, and scripts, come in with:",
-    `  flotilla node --servers ${server.servers} --creds '${plain(nodeFile)}'`,
-    `  export FLOTILLA_SERVERS=${server.servers} FLOTILLA_CREDS='${plain(nodeFile)}'`,
+    `  flotilla node --servers ${servers} --creds '${plain(nodeFile)}'`,
+    `  export FLOTILLA_SERVERS=${servers} FLOTILLA_CREDS='${plain(nodeFile)}'`,
     "",
   ];
 }

@@ -35,3 +35,9 @@ export async function readOptions(argv: readonly string[], ids: readonly string[
   const json = values.json === undefined ? undefined : await open(values.json, "w");
   return { quick, growth, peers, only, json };
 }
+
+/** The environment of a program that is started for a row. */
+export const environmentWith = (more: Readonly<Record<string, string>>): NodeJS.ProcessEnv => ({
+  ...process.env,
+  ...more,
+});

@@ -9,6 +9,11 @@ import { PeerProcess } from "./peers/peer-process.ts";
 import { PROGRAMS } from "./peers/programs.ts";
 import { formatMachine, formatTable, type Report, toJson } from "./report.ts";
 import { NotMeasured, type PeerName, type Scenario, type Setting } from "./scenario.ts";
+import { daemonActorMemory, daemonActors } from "./scenarios/daemon-actors.ts";
+import { daemonCpu, daemonEngineCpu, daemonFirstStart, daemonMemory, daemonStart } from "./scenarios/daemon-idle.ts";
+import { daemonLoss, engineExit, engineHang } from "./scenarios/daemon-loss.ts";
+import { spawnCold, spawnThread, spawnWarm } from "./scenarios/daemon-spawn.ts";
+import { directTokens, streamOverhead, streamTokens } from "./scenarios/daemon-stream.ts";
 import { pipelinedCalls, sequentialCalls } from "./scenarios/local-calls.ts";
 import { localSpawn } from "./scenarios/local-spawn.ts";
 import { localStream } from "./scenarios/local-stream.ts";
@@ -48,6 +53,22 @@ const SCENARIOS: readonly Scenario[] = [
   placementRate,
   placementOne,
   placementWhole,
+  daemonStart,
+  daemonFirstStart,
+  daemonMemory,
+  daemonCpu,
+  daemonEngineCpu,
+  daemonActors,
+  daemonActorMemory,
+  spawnWarm,
+  spawnCold,
+  spawnThread,
+  streamOverhead,
+  streamTokens,
+  directTokens,
+  engineExit,
+  engineHang,
+  daemonLoss,
 ];
 
 /** Rounds thrown away first: the compilers have then seen the hot functions. */

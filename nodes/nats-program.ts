@@ -9,7 +9,6 @@ import { createHash } from "node:crypto";
 import { accessSync, constants } from "node:fs";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { type Clock, systemClock } from "../runtime/index.ts";
 import { nodeError } from "./errors.ts";
 import { type ProgramPlaces, programPlaces } from "./options.ts";
@@ -78,6 +77,7 @@ interface Place {
 /** `program` when it is there and new enough (G1). */
 async function usable(program: string, tried: string[]): Promise<string | undefined> {
   if (!isExecutable(program)) return undefined;
+  const { execa } = await import("execa");
   const { stdout } = await execa(program, ["--version"], { reject: false, timeout: VERSION_MAX_MS, stdin: "ignore" });
   const version = /v?(\d+\.\d+\.\d+)/.exec(String(stdout))?.[1];
   if (version !== undefined && isAtLeast(version, NATS_SERVER_MIN)) return program;
@@ -117,6 +117,7 @@ async function build({ go: folders, say }: Place, folder: string): Promise<void>
   const go = folders.map((place) => join(place, "go")).find(isExecutable);
   if (go === undefined) throw new Error("there is no Go to build one with");
   say(`building nats-server ${NATS_SERVER_GOT} (go install, once, about a minute) …`);
+  const { execa } = await import("execa");
   const { failed, stderr } = await execa(go, ["install", MODULE], {
     env: { GOBIN: folder, GOFLAGS: "" },
     reject: false,
@@ -138,6 +139,7 @@ async function download({ say, releases, clock }: Place, folder: string): Promis
     throw new Error(`the download of ${name} does not have the sum that SHA256SUMS says`);
   }
   await writeFile(join(folder, "archive.tar.gz"), archive);
+  const { execa } = await import("execa");
   await execa("tar", ["-xzf", "archive.tar.gz", "--strip-components=1", `${name}/${NAME}`], { cwd: folder });
 }
 

@@ -24,6 +24,7 @@ export { type ErrorData, type ErrorKind, errorsFrom, FlotillaError, isFlotillaEr
 export type { EventLog } from "./event-log.ts";
 export type { GroupOptions, PlacementGroup } from "./groups.ts";
 export type { AnyHandle, Handle, HandleOf } from "./handle.ts";
+export type { MemoryBound } from "./isolation/cgroup.ts";
 export { OutputLines } from "./isolation/output.ts";
 export type { LogLevel, LogLine, LogSink } from "./log.ts";
 export { foldedLog, formatLogLine, type HeldLog } from "./log-text.ts";
@@ -66,7 +67,7 @@ export { type Random, seededRandom, systemRandom } from "./random.ts";
 export type { ActorReminders, Reminder, ReminderTime } from "./reminders.ts";
 export type { Admission, Amounts, BundleKey, Demand, Grant, Granted, Refusal } from "./resources.ts";
 export type { ActorState } from "./state.ts";
-export type { Store } from "./store.ts";
+export { listEntries, type Store } from "./store.ts";
 export type { Stream } from "./stream.ts";
 export type { ActorSystem } from "./system.ts";
 export type { TaskDeadLetter, TaskDeadLetters } from "./tasks/dead-letters.ts";

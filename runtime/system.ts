@@ -18,6 +18,7 @@ import type { ActorEnd } from "./envelope.ts";
 import { runtimeError } from "./errors.ts";
 import type { GroupOptions, PlacementGroup } from "./groups.ts";
 import type { AnyHandle, HandleOf } from "./handle.ts";
+import type { MemoryBound } from "./isolation/cgroup.ts";
 import type { NodeRecord, NodeReport } from "./node-record.ts";
 import { checkKnown, checkType, handleAddress, milliseconds, plainName, refuse } from "./options.ts";
 import type { Decision } from "./placer.ts";
@@ -103,6 +104,14 @@ export class ActorSystem implements AsyncDisposable {
   /** The server's version, durability mode and replicas: which promises are in force. Undefined in a process that is alone. */
   get facts(): FleetFacts | undefined {
     return this.#settings.facts;
+  }
+
+  /**
+   * Whether memory limits of actors in processes of their own hold for all of their memory (control groups) or for their heaps only, and why.
+   * Asked first, it moves this process into a group below its own where it may. Undefined where there can be no such processes.
+   */
+  async memoryBound(): Promise<MemoryBound | undefined> {
+    return this.#parts.processes?.memoryBound();
   }
 
   /** Every node of the fleet that is there now, this one first; not the processes of single actors. Empty in a process that is alone. */

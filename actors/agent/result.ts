@@ -54,9 +54,9 @@ export interface Verification {
   readonly lint: readonly { readonly path: string; readonly line: number; readonly message: string }[];
 }
 
-/** Where a result comes from on a fleet. */
+/** Where a result comes from. */
 export interface ResultPlace {
-  /** Name of the node. */
+  /** Name of the node; the id of a process that is alone. */
   readonly node: string;
   /** 1, or 2 when the node of the first attempt was lost. */
   readonly attempt: number;
@@ -85,6 +85,6 @@ export interface AgentResult {
   readonly reasoning: readonly string[];
   readonly usage: { readonly inputTokens: number; readonly outputTokens: number; readonly modelCalls: number };
   readonly durationMs: number;
-  /** Absent in a process that is alone. */
+  /** Absent in a process that is alone, when the clone was made for the agent. */
   readonly place?: ResultPlace;
 }

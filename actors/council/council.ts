@@ -13,13 +13,14 @@
 //      least half of the time is left, because it needs as long as the first did. Should both answer, the collector keeps one (CT2).
 
 import { type ActorSystem, type Handle, isFlotillaError, type SpawnOptions } from "../../runtime/index.ts";
-import { type Sandbox, standardPolicy } from "../../tools/index.ts";
+import type { Sandbox } from "../../tools/index.ts";
 import { mockVariant } from "../agent/mock-model.ts";
 import type { AgentProgress } from "../agent/progress.ts";
 import type { AgentLimits } from "../agent/result.ts";
 import { Agent, type ModelSpec } from "../agent-actor.ts";
 import type { TaskOutcome } from "../collected-task.ts";
 import { type CollectorHandle, spawnCollector } from "../collector.ts";
+import { fail } from "../errors.ts";
 import type { AgentOrder, Workplace } from "../workplace.ts";
 import { type Role, roleNamed } from "./roles.ts";
 import { WaitingPlaces } from "./waiting-places.ts";
@@ -85,7 +86,7 @@ const NODE_LOST: ReadonlySet<string> = new Set([
 
 /**
  * Runs the council and resolves with its outcome: at the deadline, when cancelled, or when everyone has answered, whichever is first.
- * Throws NoAgentsForRole, and what the collector's `open` throws.
+ * Throws NoAgentsForRole, CollectorLost, and what spawning a collector and its `open` throw.
  */
 export async function runCouncil(system: ActorSystem, request: CouncilRequest): Promise<TaskOutcome> {
   const role = roleNamed(request.role);
@@ -132,6 +133,8 @@ class Session {
   readonly #collector: CollectorHandle;
   readonly #deadlineMs: number;
   readonly #waiting: WaitingPlaces;
+  /** Whose result is known to be sent. */
+  readonly #answered = new Set<string>();
   /** Aborts when no agent is wanted any more. */
   readonly #over = new AbortController();
 
@@ -157,7 +160,14 @@ class Session {
     if (signal?.aborted) cancel();
     const agents = this.#request.agents.map((agent, index) => this.#runAgent(agent, index));
     try {
-      return await this.#collector.with({ timeoutMs: timeoutMs + OUTCOME_SLACK_MS }).outcome(taskId);
+      const outcome = await this.#collector.with({ timeoutMs: timeoutMs + OUTCOME_SLACK_MS }).outcome(taskId);
+      // The last result may have come to the collector before word of it came here.
+      for (const { agentId, success } of outcome.results) this.#hasAnswered(agentId, success);
+      return outcome;
+    } catch (error) {
+      if (!isNodeLost(error)) throw error;
+      const message = `The collector was lost, and with it what the agents of this task had handed in: ${messageOf(error)}.`;
+      throw fail("CollectorLost", message, { cause: error, data: { taskId } });
     } finally {
       signal?.removeEventListener("abort", cancel);
       this.#over.abort();
@@ -191,9 +201,8 @@ class Session {
 
   /** CN4. */
   #isWorthAnother(error: unknown, agent: CouncilAgent, attempt: number): boolean {
-    const isNodeLost = isFlotillaError(error) && NODE_LOST.has(error.code);
     const hasTime = this.#leftMs() >= this.#request.timeoutMs / 2;
-    return isNodeLost && "origin" in agent && attempt < ATTEMPTS_MAX && hasTime;
+    return isNodeLost(error) && "origin" in agent && attempt < ATTEMPTS_MAX && hasTime;
   }
 
   #leftMs(): number {
@@ -204,7 +213,6 @@ class Session {
     const { taskId, model, sandbox } = this.#request;
     const setup = {
       model: model.kind === "mock" ? { ...model, variant: model.variant ?? mockVariant(index) } : model,
-      policy: standardPolicy,
       instructions: this.#role.prompt,
       ...(sandbox !== undefined && { sandbox }),
     };
@@ -230,7 +238,7 @@ class Session {
       if (event.kind === "began")
         this.#tell({ kind: "started", agentId, attempt, ...(event.node !== undefined && { node: event.node }) });
       if (event.kind === "progress") this.#tell({ kind: "agent", agentId, progress: event.progress });
-      if (event.kind === "answered") return this.#tell({ kind: "answered", agentId, success: event.success });
+      if (event.kind === "answered") return this.#hasAnswered(agentId, event.success);
     }
     throw new Error("it ended without a result");
   }
@@ -247,10 +255,18 @@ class Session {
     return { ...agent, taskId, role: this.#role.name, text, baseCommit, limits, traceId, attempt };
   }
 
+  #hasAnswered(agentId: string, success: boolean): void {
+    if (this.#answered.has(agentId)) return;
+    this.#answered.add(agentId);
+    this.#tell({ kind: "answered", agentId, success });
+  }
+
   #tell(event: CouncilProgress): void {
     this.#request.onProgress?.(event);
   }
 }
+
+const isNodeLost = (error: unknown): boolean => isFlotillaError(error) && NODE_LOST.has(error.code);
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 

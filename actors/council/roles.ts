@@ -63,3 +63,6 @@ export function agentIds(role: Role, count: number): readonly string[] {
   const prefix = `agent-${role.name.toLowerCase()}`;
   return Array.from({ length: count }, (_, index) => `${prefix}-${String(index + 1).padStart(3, "0")}`);
 }
+
+/** Who commits in an agent's clone. */
+export const authorOf = (agentId: string) => ({ name: `Flotilla ${agentId}`, email: `${agentId}@flotilla.invalid` });

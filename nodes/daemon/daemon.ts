@@ -23,7 +23,7 @@ import { Engines } from "../engine/engines.ts";
 import type { EngineOptions } from "../engine/options.ts";
 import { nodeError } from "../errors.ts";
 import { type RunTool, toolRunner } from "../gpu/tool-run.ts";
-import { type NodeMetrics, nodeMetrics } from "../metrics.ts";
+import type { NodeMetrics } from "../metrics.ts";
 import { Ledger } from "../resources/ledger.ts";
 import { compactReport } from "../telemetry/compact-report.ts";
 import type { PrefixSummary } from "../telemetry/prefix-view.ts";
@@ -33,6 +33,7 @@ import { DeviceWatch } from "./device-watch.ts";
 import { EngineObserver } from "./engine-observer.ts";
 import { lookAtMachine, type Machine } from "./machine.ts";
 import { modelsActor } from "./models-actor.ts";
+import { PrefixPost } from "./prefix-post.ts";
 
 /** A model server of the node, and how many of its GPUs it takes; default: its tensorParallel, or one where the node has any. */
 export type DaemonEngine = EngineOptions & { readonly gpus?: number };
@@ -84,6 +85,7 @@ export class Daemon {
   /** Cuts model requests in hand off. */
   readonly #cut = new AbortController();
   #system: ActorSystem | undefined = undefined;
+  #post: PrefixPost | undefined = undefined;
 
   /** Use `openDaemon`. */
   constructor(options: DaemonOptions, machine: Machine) {
@@ -172,6 +174,10 @@ export class Daemon {
     await system.spawn(type, options);
     this.#devices.start();
     this.#count();
+    const { clock } = this.#options;
+    const { node, ports } = system;
+    this.#post = new PrefixPost({ node, store: ports.store, clock, read: () => this.prefixes() });
+    if (this.engines.all.length > 0) this.#post.start();
     for (const engine of this.engines.all) {
       if (engine.settings.kind === "vllm" && engine.settings.onDemand) continue;
       engine.start(this.#closing.signal).catch(() => {
@@ -189,14 +195,24 @@ export class Daemon {
     });
   }
 
-  /** Page of metrics for Prometheus. */
-  metrics(system: Pick<ActorSystem, "stats">): NodeMetrics {
-    return nodeMetrics({
-      report: () => this.report(),
-      resources: () => this.machine.amounts,
-      stats: () => system.stats(),
-      engines: () => this.#observers.map((observer) => observer.observed()).filter((seen) => seen !== undefined),
-    });
+  /** Page of metrics for Prometheus; what makes it is loaded when the first page is asked for. */
+  metrics(system: Pick<ActorSystem, "stats">): Pick<NodeMetrics, "text"> {
+    let making: Promise<NodeMetrics> | undefined;
+    const make = async () => {
+      const { nodeMetrics } = await import("../metrics.ts");
+      return nodeMetrics({
+        report: () => this.report(),
+        resources: () => this.machine.amounts,
+        stats: () => system.stats(),
+        engines: () => this.#observers.map((observer) => observer.observed()).filter((seen) => seen !== undefined),
+      });
+    };
+    return {
+      async text() {
+        making ??= make();
+        return (await making).text();
+      },
+    };
   }
 
   /**
@@ -214,6 +230,7 @@ export class Daemon {
     const [, drained] = await Promise.allSettled([quiet, this.#system?.drain(quiet)]);
     if (drained.status === "rejected")
       this.#options.log("warn", "what is here was not handed over", { error: String(drained.reason) });
+    await this.#post?.close();
     return cut;
   }
 
@@ -236,6 +253,7 @@ export class Daemon {
     this.admission.close("its daemon is stopping");
     this.#closing.abort();
     this.#pacer.close();
+    await this.#post?.close();
     this.#devices.close();
     await this.engines.stopAll(0);
     await Promise.all(this.#observers.map((observer) => observer.close()));

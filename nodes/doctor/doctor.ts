@@ -4,9 +4,12 @@
 import { readFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import { type Clock, type ProbeOptions, probeFleet, systemClock } from "../../runtime/index.ts";
-import { type ProgramPlaces, programPlaces } from "../options.ts";
+import { discoverGpus, type GpuDiscovery } from "../gpu/discovery.ts";
+import { toolRunner } from "../gpu/tool-run.ts";
+import { deviceMasks, type ProgramPlaces, programPlaces } from "../options.ts";
 import { type Check, type CheckPlan, runChecks, skipped, type Verdict, warn } from "./check.ts";
 import { FLEET_CHECKS, fleetVerdict, type Probing } from "./fleet.ts";
+import { gpusVerdict } from "./gpus.ts";
 import {
   cgroupVerdict,
   credsVerdict,
@@ -29,8 +32,8 @@ export interface DoctorOptions {
   readonly folder?: string;
   /** Model servers that a node would adopt: "http://127.0.0.1:8000". */
   readonly adopt?: readonly string[];
-  /** Looks at the GPUs and their tools. */
-  readonly gpus: (places: ProgramPlaces, signal: AbortSignal) => Promise<Verdict>;
+  /** Finds the GPUs. Default: as a daemon does. */
+  readonly gpus?: () => Promise<GpuDiscovery>;
   /** Told of each check as it ends. */
   readonly onCheck?: (check: Check) => void;
   /** Cuts what still runs. */
@@ -42,7 +45,8 @@ export interface DoctorOptions {
 const LIMIT_MS = 5_000;
 /** Connecting takes up to 5 s to be refused, and looking about 1.5 s more. */
 const FLEET_LIMIT_MS = 10_000;
-const GPU_LIMIT_MS = 8_000;
+/** A tool that hangs is given up after 5 s, and there are three. */
+const GPU_LIMIT_MS = 16_000;
 
 /** Looks at everything and resolves with what was found, in a fixed order. Never rejects. */
 export function examine(options: DoctorOptions): Promise<readonly Check[]> {
@@ -52,10 +56,11 @@ export function examine(options: DoctorOptions): Promise<readonly Check[]> {
 
 /** What examine would look at, in its order: for whoever shows checks as they end. */
 export function doctorPlans(options: DoctorOptions): readonly CheckPlan[] {
-  const { adopt = [], gpus, clock = systemClock, places = programPlaces() } = options;
+  const { adopt = [], clock = systemClock, places = programPlaces() } = options;
+  const { gpus = () => discoverGpus({ run: toolRunner({ clock }), masks: deviceMasks() }) } = options;
   return [
     ...programPlans(places),
-    plan("gpus", "GPUs", (signal) => gpus(places, signal), GPU_LIMIT_MS),
+    plan("gpus", "GPUs", async () => gpusVerdict(await gpus()), GPU_LIMIT_MS),
     ...machinePlans(options, clock, places),
     ...portPlans(options, places),
     ...fleetPlans(options),

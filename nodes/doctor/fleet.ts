@@ -78,7 +78,8 @@ function roundTripVerdict(ms: number): Verdict {
 
 const STREAMS = 5;
 
-function streamsVerdict(missing: readonly string[]): Verdict {
+function streamsVerdict(missing: readonly string[] | undefined): Verdict {
+  if (missing === undefined) return skipped("these credentials may not see them");
   if (missing.length === 0) return ok("all there");
   const which = missing.length === STREAMS ? "none is there yet" : `missing: ${missing.join(", ")}`;
   return warn(
@@ -118,7 +119,8 @@ export function clockVerdict(aheadMs: number | undefined): Verdict {
   return Math.abs(aheadMs) < CLOCK_MAX_MS ? warn(found, SET_CLOCK) : bad(found, SET_CLOCK);
 }
 
-function nodeClocksVerdict(nodes: readonly NodeClock[]): Verdict {
+function nodeClocksVerdict(nodes: readonly NodeClock[] | undefined): Verdict {
+  if (nodes === undefined) return skipped("there is no stream to read the nodes from");
   if (nodes.length === 0) return skipped("no nodes are there");
   const known = nodes.filter(({ isExact, aheadMs }) => isExact || aheadMs > 0);
   const wrong = known.filter(({ aheadMs }) => Math.abs(aheadMs) >= CLOCK_WARN_MS);

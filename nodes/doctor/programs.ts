@@ -2,7 +2,6 @@
 
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { isAtLeast, isExecutable, lookForNatsServer, NATS_SERVER_MIN } from "../nats-program.ts";
 import type { ProgramPlaces } from "../options.ts";
 import { bad, ok, skipped, type Verdict, warn } from "./check.ts";
@@ -21,6 +20,7 @@ export const findProgram = (name: string, path: readonly string[]): string | und
 
 /** Runs a program until it ends or the signal aborts; it is then ended, too. */
 export async function askProgram(program: string, args: readonly string[], signal: AbortSignal): Promise<Answer> {
+  const { execa } = await import("execa");
   const { failed, stdout, stderr, shortMessage } = await execa(program, args, {
     reject: false,
     stdin: "ignore",
@@ -98,35 +98,6 @@ export async function vllmVerdict({ path }: ProgramPlaces, signal: AbortSignal):
   if (isGood && version !== undefined) return ok(`${version} at ${program}`);
   const last = lines.at(-1) ?? line;
   return bad(`${program} does not say its version: ${last}`, "Mend its Python environment, or install vLLM anew.");
-}
-
-const GPU_TOOLS = [
-  { name: "nvidia-smi", args: ["-L"], device: "/dev/nvidiactl", kind: "NVIDIA" },
-  { name: "amd-smi", args: ["list"], device: "/dev/kfd", kind: "AMD" },
-  { name: "rocm-smi", args: ["--showid"], device: "/dev/kfd", kind: "AMD" },
-] as const;
-
-/** The tools that tell of GPUs, and whether they work. `root`: where the machine's files are, for tests. */
-export async function gpuToolsVerdict({ path }: ProgramPlaces, signal: AbortSignal, root = "/"): Promise<Verdict> {
-  for (const { name, args } of GPU_TOOLS) {
-    const program = findProgram(name, path);
-    if (program === undefined) continue;
-    const { isGood, lines, line } = await askProgram(program, args, signal);
-    if (isGood) return ok(`${name} works: ${lines.filter((text) => /^\s*GPU\b/.test(text)).length} GPUs`);
-    return bad(
-      `${name} fails: ${line}`,
-      "Install or load the driver that fits it; dmesg says why a driver did not start.",
-    );
-  }
-  for (const { name, device, kind } of GPU_TOOLS) {
-    if (await isThere(join(root, device))) {
-      return warn(
-        `there is a ${kind} GPU, and no ${name} on the PATH`,
-        `Install the driver's tools, or put ${name} on the PATH.`,
-      );
-    }
-  }
-  return ok("none, and no tools for them: this machine hosts actors without GPUs");
 }
 
 export const isThere = (file: string): Promise<boolean> =>

@@ -11,13 +11,14 @@
 // PP4  None outlives its node: closed with it, and by themselves or by the guard when it was killed.
 // PP5  Warm ones are for the plain case. An actor with an environment gets one in which no module has run; one with a bound on its memory gets
 //      a new one, since V8 takes a bound at its start only; a thread is always new.
-// PP6  One that the fleet takes for dead, because its actor does not let it renew its lease, is ended: nobody would hear of it again.
+// PP6  One that the fleet takes for dead, because its actor does not let it renew its lease, is ended unless it comes back soon, as one on a
+//      busy machine does: nobody would hear of it again.
 
 import { mkdtemp } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Address } from "../address.ts";
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import { runtimeError } from "../errors.ts";
 import type { SpawnRequest } from "../host.ts";
 import type { LogLevel, LogSink } from "../log.ts";
@@ -57,6 +58,8 @@ export interface ProcessPoolOptions extends ProcessSettings {
 }
 
 const PROCESSES_MAX = 256;
+/** For one that is taken for dead and lives. */
+const COME_BACK_MS = 5_000;
 /** A process that does nothing holds about 90 MiB, a thread 30. */
 const MEMORY_MIN_BYTES = 128 * 2 ** 20;
 /** Names on the server have 64 characters; the rest is "-p" or "-t", a number and a random part. */
@@ -90,6 +93,8 @@ export class ProcessPool {
   readonly #options: ProcessPoolOptions;
   /** With all that follows on their ends. */
   readonly #children = new Map<Child, Promise<void>>();
+  /** Those that are taken for dead, by name: when they are ended. */
+  readonly #missing = new Map<string, Timer>();
   /** In the order in which they were started. */
   readonly #waiting = new Set<Warm>();
   readonly #starts = new Turnstile(availableParallelism());
@@ -109,6 +114,7 @@ export class ProcessPool {
     this.#wanted = options.warm ?? 0;
     this.#stopListening = options.membership.on((event) => {
       if (event.kind === "left" && event.reason === "dead") this.#declaredDead(event.record.node);
+      if (event.kind === "joined") this.#isBack(event.record.node);
     });
   }
 
@@ -143,6 +149,9 @@ export class ProcessPool {
     } catch (error) {
       void child.end();
       throw error;
+    } finally {
+      // Only now: starting another would take the machine's time from this one.
+      this.open();
     }
   }
 
@@ -174,8 +183,18 @@ export class ProcessPool {
   #declaredDead(name: string): void {
     const child = this.#named(name);
     if (child === undefined) return;
-    this.#say("warn", `${name} has not renewed its lease and is ended`, { pid: child.pid });
-    child.kill();
+    const { clock } = this.#options;
+    const late = clock.schedule(COME_BACK_MS, () => {
+      this.#say("warn", `${name} has not renewed its lease and is ended`, { pid: child.pid });
+      child.kill();
+    });
+    this.#missing.set(name, late);
+    void child.ended.then(() => this.#isBack(name));
+  }
+
+  #isBack(name: string): void {
+    this.#missing.get(name)?.cancel();
+    this.#missing.delete(name);
   }
 
   /** PP5. Throws InvalidOption for less memory than a process needs by itself. */
@@ -189,15 +208,13 @@ export class ProcessPool {
     return refuse("resources.memoryBytes", `at least ${MEMORY_MIN_BYTES} for a ${kind} of its own`, memoryBytes);
   }
 
-  /** One that has joined the fleet and has no actor yet; where it was a warm one another is started in its place (PP5). */
+  /** One that has joined the fleet and has no actor yet; a warm one where that will do (PP5). */
   async #take(shape: Shape): Promise<Child> {
     if (shape.kind === "thread") return this.#start(shape);
     this.#wanted = this.#options.warm ?? 1;
     const warm = shape.memoryBytes === undefined ? this.#warmOne(shape) : undefined;
     if (warm !== undefined) this.#waiting.delete(warm);
-    const child = warm?.starting ?? this.#start(shape);
-    this.open();
-    return child;
+    return warm?.starting ?? this.#start(shape);
   }
 
   /** One that may have been told to import more than is wanted, unless nothing is. */

@@ -18,6 +18,9 @@ export class LocalPlacer implements Placer {
   place(request: PlacementRequest): Decision {
     const wanted = request.node ?? this.#here;
     const known = [...new Set([this.#here, ...this.#nodes().map((record) => record.node)])];
+    const { refused = [] } = request;
+    // It has no second choice: placed there again, the request would be refused for ever.
+    if (refused.some(({ node }) => node === wanted)) return { kind: "unplaceable", rejected: refused };
     if (known.includes(wanted)) {
       const reason = request.node === undefined ? "the spawner's own node" : "the request names it";
       return { kind: "placed", node: wanted, score: 1, reasons: [reason] };

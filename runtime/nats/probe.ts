@@ -24,13 +24,14 @@ export interface FleetProbe {
   readonly server: NatsServerFacts;
   /** There and back to the server, the quickest of a few. */
   readonly roundTripMs: number;
-  /** Names of the fleet's streams that are not there. */
-  readonly missing: readonly string[];
+  /** Names of the fleet's streams that are not there; undefined when this connection may not see them. */
+  readonly missing: readonly string[] | undefined;
   /** This machine's clock minus the server's; undefined when no stream is there to ask for the time. */
   readonly aheadMs: number | undefined;
   /** What a node does and this connection could not, each in words. */
   readonly refused: readonly string[];
-  readonly nodes: readonly NodeClock[];
+  /** Undefined when there is no stream to read them from. */
+  readonly nodes: readonly NodeClock[] | undefined;
 }
 
 /** How the clock of a node stands to the server's. */
@@ -101,18 +102,18 @@ interface Place {
 async function look(place: Place): Promise<FleetProbe> {
   const { connection, clock, names, store } = place;
   const roundTripMs = await quickest(clock, () => connection.nc.flush());
-  const missing: string[] = [];
   const refused: string[] = [];
-  for (const { stream } of [names.store, names.events, names.results, names.blobs, names.queue]) {
-    const there = await tried(refused, `see the stream ${stream}`, () => infoOf(connection, stream));
-    if (there === "absent") missing.push(stream);
-  }
-  const isThere = !missing.includes(names.store.stream);
+  const all = [names.store, names.events, names.results, names.blobs, names.queue].map(({ stream }) => stream);
+  const missing = await tried(refused, `see the streams ${all.join(", ")}`, async () => {
+    const times = await Promise.all(all.map((stream) => infoOf(connection, stream)));
+    return all.filter((_, at) => times[at] === "absent");
+  });
+  const isThere = missing !== undefined && !missing.includes(names.store.stream);
   const aheadMs = isThere ? await aheadOf(clock, () => infoOf(connection, names.store.stream)) : undefined;
   await tried(refused, `send frames (${names.frames("*", "*")})`, () => sendFrame(place));
   if (isThere) await tried(refused, "write and hear of keys in the store", () => writeKey(place));
-  const nodes = isThere ? await tried(refused, "read the nodes in the store", () => nodesOf(clock, store)) : [];
-  return { server: connection.server, roundTripMs, missing, aheadMs, refused, nodes: nodes ?? [] };
+  const nodes = isThere ? await tried(refused, "read the nodes in the store", () => nodesOf(clock, store)) : undefined;
+  return { server: connection.server, roundTripMs, missing, aheadMs, refused, nodes };
 }
 
 /** What `run` answers; undefined when it threw, and then why stands in `refused`. */

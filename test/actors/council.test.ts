@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { ModelSpec } from "../../actors/agent-actor.ts";
 import type { TaskOutcome } from "../../actors/collected-task.ts";
 import { spawnCollector } from "../../actors/collector.ts";
@@ -16,6 +16,8 @@ import { agentIds, roleNamed } from "../../actors/council/roles.ts";
 import { type ActorSystem, type ConnectOptions, connect, sleep, systemClock } from "../../runtime/index.ts";
 import { cloneForAgent } from "../../tools/index.ts";
 import { makeFolder, makeRepository } from "../support/git-repository.ts";
+import { recordOf } from "../support/members.ts";
+import { engineOf } from "../support/model-node.ts";
 import { startOpenAiServer } from "../support/openai-server.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -156,6 +158,40 @@ describe("agents that do not answer", () => {
     expect(durationMs).toBeLessThan(timeoutMs);
     expect(system.stats().actors).toBe(0);
   });
+});
+
+test("a collector that is lost is told as that, and its agents end", async () => {
+  const { system, progress, run } = await convene(1);
+  const collector = await spawnCollector(system);
+  const outcome = run({ model: await hangingModel(), collector });
+  const refused = expect(outcome).rejects.toMatchObject({ code: "CollectorLost", message: /handed in: .+\.$/ });
+  await waitUntil("the agent has started", () => kinds(progress, "started").length === 1);
+  await system.kill(collector);
+  await refused;
+  expect(system.stats().actors).toBe(0);
+});
+
+test("on a fleet the collector is asked for where no server has the model, the agents together beside one", async () => {
+  const { system, run } = await convene(2);
+  const withModel = (model: string) => ({
+    report: { atMs: 0, actors: 0, free: {}, gpus: [], engines: [engineOf(model)] },
+  });
+  const nodes = [
+    recordOf("script", { accepts: false }),
+    recordOf("gpu-1", withModel("m")),
+    recordOf("gpu-2", withModel("other")),
+    recordOf("plain"),
+    recordOf("leaving", { draining: true }),
+  ];
+  vi.spyOn(system, "nodes").mockReturnValue(nodes);
+  const spawn = vi.spyOn(system, "spawn");
+  const { missing } = await run({ model: { kind: "node", model: "m" } });
+  expect(missing.map(({ message }) => message)).toEqual(
+    Array(2).fill(expect.stringMatching(/lost: no node for agent: /)),
+  );
+  const placements = spawn.mock.calls.map(([type, options]) => [type.type, options?.placement]);
+  const beside = ["agent", { model: "m", near: "task-1" }];
+  expect(placements).toEqual([["collector", { nodes: ["gpu-2-1", "plain-1"] }], beside, beside]);
 });
 
 describe("cancelling", () => {

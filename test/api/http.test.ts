@@ -3,7 +3,7 @@
 import { request } from "node:http";
 import { describe, expect, it } from "vitest";
 import { type HttpDoor, type HttpNode, type HttpOptions, openHttp } from "../../api/http.ts";
-import { nodeMetrics } from "../../nodes/index.ts";
+import { nodeMetrics } from "../../nodes/metrics.ts";
 import { parseMetrics } from "../../nodes/telemetry/exposition.ts";
 import { connect, type NodeRecord } from "../../runtime/index.ts";
 import { caught } from "../support/caught.ts";

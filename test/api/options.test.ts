@@ -48,6 +48,19 @@ describe("taskOptions", () => {
     expect(taskOptions({ ...flags, model: "mock" }, env).model).toEqual({ kind: "mock" });
   });
 
+  it("of a fleet: the model is one of its nodes', from flags or variables, and a server's address is not looked at", () => {
+    const flags = { repo: ".", task: "t", model: "one" };
+    const fleet = { servers: "nats://h:4222" };
+    const env = { FLOTILLA_SERVERS: fleet.servers, FLOTILLA_MODEL_URL: "http://a/v1" };
+    expect(taskOptions({ ...flags, ...fleet }, {})).toMatchObject({ model: { kind: "node", model: "one" }, fleet });
+    expect(taskOptions(flags, env)).toMatchObject({ model: { kind: "node", model: "one" }, fleet });
+    expect(taskOptions({ ...flags, model: "mock", prefix: "p" }, env)).toMatchObject({
+      model: { kind: "mock" },
+      fleet: { ...fleet, prefix: "p" },
+    });
+    expect(() => taskOptions({ repo: ".", task: "t", ...fleet }, {})).toThrow(/flotilla nodes lists them/);
+  });
+
   it("never chooses the mock by itself", () => {
     const nothing = { repo: ".", task: "t" };
     for (const env of [{}, { FLOTILLA_MODEL: "", FLOTILLA_MODEL_URL: "" }]) {

@@ -85,6 +85,23 @@ describe("taskText", () => {
     expect(text).toMatch(/… \d+ more lines; all of them: git show flotilla\/t1/);
   });
 
+  it("says on which node each agent and the collector were, and where a clone was kept", () => {
+    const place = { node: "gpu-2", attempt: 2, keptIn: "/srv/flotilla-kept-x/clone" };
+    const [first, second] = TWO.map((result, index) => ({
+      ...result,
+      place: index === 0 ? { node: "gpu-1", attempt: 1 } : place,
+    }));
+    const task = finished([first ?? agentResult(), second ?? agentResult()]);
+    const outcome = { ...task.outcome, collectedOn: "third" };
+    const text = taskText({ ...task, outcome }, paper);
+    expect(text).toContain(
+      "Agents      agent-dev-001 on gpu-1\n            agent-dev-002 on gpu-2 (attempt 2), clone /srv/flotilla-kept-x/clone\nCollector   on third\n",
+    );
+    expect(taskText(task, paper)).not.toContain("Collector");
+    const view = taskView(outcome, "DEV", "m", 5);
+    expect([view.collector, ...view.results.map(({ node }) => node)]).toEqual(["third", "gpu-1", "gpu-2"]);
+  });
+
   it("colours only where asked to", () => {
     expect(taskText(finished(TWO), paper)).not.toContain("\u001b");
     expect(taskText(finished(TWO), makePaper(80, true))).toContain("\u001b[32m+x = 1\u001b[39m");
@@ -139,6 +156,16 @@ describe("progressLine", () => {
   it("says nothing of what the next line tells", () => {
     expect(progressLine({ kind: "started", agentId, attempt: 1 }, 0, paper)).toBeUndefined();
     expect(progressLine({ kind: "lost", agentId, message: "gone" }, 0, paper)).toContain("gone");
+  });
+
+  it("says where an agent of a fleet is, and why it has to wait in whole", () => {
+    const started = { kind: "started", agentId, node: "gpu-1" } as const;
+    expect(progressLine({ ...started, attempt: 1 }, 0, paper)).toMatch(/agent-dev-001 +starts +on gpu-1$/);
+    expect(progressLine({ ...started, attempt: 2 }, 0, paper)).toMatch(/starts +on gpu-1, attempt 2$/);
+    const why = `gpu-1: ${"the model is loading\n".repeat(5)}weights`;
+    const text = progressLine({ kind: "waiting", agentId, why }, 0, paper) ?? "";
+    expect(text).toMatch(/waits +gpu-1: the model is loading .+ weights$/);
+    expect(text).not.toContain("\n");
   });
 });
 

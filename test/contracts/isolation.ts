@@ -11,7 +11,7 @@ import {
   type SpawnOptions,
 } from "../../runtime/index.ts";
 import { Probe } from "../fixtures/isolation/probe.ts";
-import { caught } from "../support/caught.ts";
+import { caught, codeOf } from "../support/caught.ts";
 import { isThere, type ProcessFleet } from "../support/isolation-fleet.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { writtenModules } from "../support/written-modules.ts";
@@ -245,6 +245,7 @@ const loop: Case = async (make) => {
   // Asked after the watch, so answered when that has been heard.
   await probe.pid();
   const spinning = caught(probe.spin());
+  await waitUntil("it spins", async () => (await codeOf(probe.with({ timeoutMs: 100 }).pid())) === "DeadlineExceeded");
   expect(await fleet.standing.kept()).toBe(4);
   await fleet.script.kill(probe);
   expect((await spinning).code).toBe("Unknown");

@@ -7,10 +7,10 @@ import { type OpenAiServer, type Play, startOpenAiServer } from "../support/open
 import { SMALL_PROJECT } from "../support/small-project.ts";
 
 const ADD = ["--task", "Add hello_world() function to src/utils.js"];
-const JSON_KEYS = ["taskId", "status", "role", "winner", "model", "results", "durationMs"];
+const JSON_KEYS = ["taskId", "status", "role", "winner", "model", "results", "durationMs", "collector"];
 const RESULT_KEYS = [
   ...["agentId", "rank", "score", "scoreParts", "success", "operations"],
-  ...["auditTrail", "finalState", "commit", "diffStat", "error"],
+  ...["auditTrail", "finalState", "commit", "diffStat", "error", "node"],
 ];
 
 /** Everything of a repository that a task must leave alone: HEAD, index, work tree, refs but its own. */

@@ -3,7 +3,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { type ActorSystem, type ConnectOptions, connect, type LogLine } from "../../runtime/index.ts";
+import { type ActorSystem, type ConnectOptions, connect, type LogLine, type NodeRecord } from "../../runtime/index.ts";
 import { listEntries } from "../../runtime/store.ts";
 import { Probe } from "../fixtures/isolation/probe.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -25,12 +25,16 @@ const ENDING_MAX_MS = 20_000;
 export const gone = (pid: number): Promise<boolean> =>
   waitUntil(`process ${pid} ends`, () => !isThere(pid), ENDING_MAX_MS);
 
-/** Ids of all members of the fleet that are processes of single actors. */
-export async function processesOf(system: ActorSystem): Promise<string[]> {
+/** All members of the fleet that are processes or threads of single actors. */
+export async function processRecords(system: ActorSystem): Promise<readonly NodeRecord[]> {
   const entries = await listEntries(system.ports.store, "node.*");
   const records = entries.map(({ value }) => JSON.parse(new TextDecoder().decode(value)));
-  return records.filter(({ parent, left }) => parent !== undefined && left !== true).map(({ node }) => node);
+  return records.filter(({ parent, left }) => parent !== undefined && left !== true);
 }
+
+/** Their ids. */
+export const processesOf = async (system: ActorSystem): Promise<string[]> =>
+  (await processRecords(system)).map(({ node }) => node);
 
 export interface ProcessFleet extends AsyncDisposable {
   readonly host: ActorSystem;

@@ -5,8 +5,9 @@
 //     the user's new branch ◀─ publishBundle ─ bytes ◀── bundleWork ────────────┘
 //
 // GB1  A bundle holds one branch, whose name its maker chose; nothing else of it is fetched: no tags, no submodules, no second branch.
-// GB2  Work comes from a clone in which an agent ran what it liked. Its bytes meet a view of ours first, where every object is checked, and
-//      only a commit that was announced, on top of the start, goes on into the user's repository.
+// GB2  Work comes from a clone in which an agent ran what it liked. It meets a view of ours first, from which only a commit that was
+//      announced, on top of the start, goes on; on that way into the user's repository git checks every object (older gits check none when
+//      they read a bundle).
 // GB3  The start is checked no more than the user's own clones are: histories with old blemishes are common, and the nodes' clones read
 //      nobody's configuration, so what is in it runs nothing.
 
@@ -115,8 +116,8 @@ export async function bundleWork(request: {
 }
 
 /**
- * Brings an agent's bundled work into the source as a new branch, as publishBranch does (K3, GB2). Throws BranchExists, and BundleInvalid
- * when the bundle does not hold `commit` on top of `base`, or holds objects that git finds fault with.
+ * Brings an agent's bundled work into the source as a new branch, as publishBranch does (K3, GB2). Throws BranchExists, BundleInvalid when
+ * the bundle does not hold `commit` on top of `base`, and BundleInvalid or GitFailed, as git is new or old, for objects it finds fault with.
  */
 export async function publishBundle(request: {
   readonly source: string;

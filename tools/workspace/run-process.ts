@@ -5,7 +5,6 @@
 //     background child that holds the pipe would keep the caller waiting until the deadline.
 // R2  Output beyond the limit is read and dropped, never held: a command that talks too much is slow, not dead.
 
-import { execa } from "execa";
 import type { Clock, Random } from "../../runtime/index.ts";
 import { ToolFailure } from "../tool.ts";
 import { KeptOutput } from "./kept-output.ts";
@@ -40,6 +39,7 @@ type Cut = "timeout" | "cancel";
 /** Rejects with ToolFailure `no-such-program` when the program cannot be started; every other end is in the result. */
 export async function runProcess(request: ProcessRequest, clock: Clock, random: Random): Promise<ExecResult> {
   const startMs = clock.monotonic();
+  const { execa } = await import("execa");
   if (request.signal?.aborted) return neverStarted();
   const marker = random.id();
   const stdout = new KeptOutput(request.outputMaxBytes);

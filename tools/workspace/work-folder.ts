@@ -3,7 +3,8 @@
 //     flotilla-agent-<namespace>-<pid>-<chance>/      whose process it is can be read from its name
 //     flotilla-kept-<chance>/                         asked to stay
 //
-// WF1  A folder is removed when it is disposed of; one of a process that has died, by the next process that opens one.
+// WF1  A folder is removed when it is disposed of; one of a process that has died, by the next process that opens one. A process that ends
+//      in order does not wait for agents that were ended in the midst of their work, and removes their folders last.
 // WF2  A process is only taken for dead where its number means anything: in the same namespace of process ids. Two containers with one
 //      temp folder do not see each other's processes, and must not remove each other's folders.
 
@@ -27,12 +28,18 @@ export async function openWorkFolder(keep = false, parent = toolsOptions().works
   return { path, [Symbol.asyncDispose]: remove };
 }
 
-/** Removes what processes that have died have left under `parent` (WF1, WF2). Resolves with the paths. */
-export async function removeLeftFolders(parent = toolsOptions().workspaces): Promise<readonly string[]> {
+/**
+ * Removes what processes that have died have left under `parent` (WF1, WF2); with `own` also what is this process's, when its agents have
+ * ended. Resolves with the paths.
+ */
+export async function removeLeftFolders(
+  parent = toolsOptions().workspaces,
+  { own: isOver = false }: { readonly own?: boolean } = {},
+): Promise<readonly string[]> {
   const own = await namespace();
   const left = (await readdir(parent)).filter((name) => {
     const [, space, pid] = /^flotilla-agent-(\d+)-(\d+)-\w+$/.exec(name) ?? [];
-    return space === own && pid !== undefined && !isAlive(Number(pid));
+    return space === own && pid !== undefined && ((isOver && Number(pid) === process.pid) || !isAlive(Number(pid)));
   });
   const paths = left.map((name) => join(parent, name));
   // One that somebody else is removing, or may not be removed, keeps nobody from working.

@@ -5,9 +5,6 @@ import { join } from "node:path";
 import { runCli } from "../../../api/cli.ts";
 import { ROOT } from "../../tidy/source.ts";
 
-/** Options of `flotilla node` that these files use, and that its help may not have yet. */
-const COMING: readonly string[] = ["--vllm", "--adopt", "--gpus", "--resources", "--http", "--grace"];
-
 export const deployFile = (name: string): string => readFileSync(join(ROOT, "nodes/deploy", name), "utf8");
 
 /** Options that `flotilla COMMAND` takes. */
@@ -15,7 +12,7 @@ export async function knownOptions(command: string): Promise<ReadonlySet<string>
   let help = "";
   const take = { write: (text: string) => (help += text) };
   await runCli([command, "--help"], { out: take, err: take, signal: new AbortController().signal });
-  return new Set([...optionsIn(help), ...COMING]);
+  return new Set(optionsIn(help));
 }
 
 export const optionsIn = (text: string): string[] => text.match(/(?<![\w-])--[a-z][a-z-]*/g) ?? [];

@@ -62,7 +62,7 @@ it("holds what the program needs: the rooms, their packages, and nothing of the 
 
 describe("its command", () => {
   it("is the program below a process that collects orphans, and ends by SIGTERM", () => {
-    expect(argsOf("ENTRYPOINT")).toEqual(["tini", "--", "node", "api/main.ts"]);
+    expect(argsOf("ENTRYPOINT")).toEqual(["tini", "--", "node", "api/start.mjs"]);
     expect(lastOf("STOPSIGNAL")).toEqual(["SIGTERM"]);
     expect(all("RUN").join(" ")).toMatch(/install .*\btini\b/);
   });

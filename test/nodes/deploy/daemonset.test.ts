@@ -109,11 +109,16 @@ it("mounts volumes that are there, the credentials read-only from a secret", () 
   expect(file).toBe(`${creds?.mountPath}/node.creds`);
 });
 
+it("lives by its health alone, and is ready while it takes work", () => {
+  expect(node.livenessProbe?.exec?.command.join(" ")).toContain("/healthz");
+  expect(node.readinessProbe?.exec?.command.join(" ")).toContain("/readyz");
+});
+
 it("asks inside the Pod whether they are well: both listen on its loopback alone", () => {
   const probes = [node.readinessProbe, node.livenessProbe, vllm.startupProbe, vllm.livenessProbe];
   for (const probe of probes) expect(probe?.exec?.command.every((word) => typeof word === "string")).toBe(true);
   for (const probe of probes)
-    expect(probe?.exec?.command.join(" ")).toMatch(/http:\/\/127\.0\.0\.1:(8470\/healthz|8000\/health)/);
+    expect(probe?.exec?.command.join(" ")).toMatch(/http:\/\/127\.0\.0\.1:(8470\/(healthz|readyz)|8000\/health)/);
 });
 
 describe("the end", () => {

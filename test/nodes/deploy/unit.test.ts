@@ -97,7 +97,7 @@ test.for([
 
 describe("its command", () => {
   it("uses options and variables that the program knows", async () => {
-    expect(words.slice(0, 3)).toEqual(["/usr/bin/node", "/opt/flotilla/api/main.ts", "node"]);
+    expect(words.slice(0, 3)).toEqual(["/usr/bin/node", "/opt/flotilla/api/start.mjs", "node"]);
     const known = await knownOptions("node");
     const example = /FLOTILLA_NODE_FLAGS=(.*)/.exec(text)?.[1] ?? "";
     const used = [...optionsIn(words.join(" ")), ...optionsIn(example)];

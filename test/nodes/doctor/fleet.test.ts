@@ -24,6 +24,8 @@ test.for<[string, FleetCheck, Partial<FleetProbe>, string, RegExp]>([
   ["streams", "streams", {}, "ok", /all there/],
   ["no streams", "streams", { missing: ["a", "b", "c", "d", "e"] }, "warn", /none is there yet/],
   ["a stream too few", "streams", { missing: ["x_queue"] }, "warn", /missing: x_queue/],
+  ["streams out of sight", "streams", { missing: undefined }, "skipped", /may not see/],
+  ["nodes out of sight", "nodeClocks", { nodes: undefined }, "skipped", /no stream/],
   ["rights", "rights", {}, "ok", /can do/],
   ["no rights", "rights", { refused: ["send frames: no"] }, "fail", /send frames: no/],
   ["no time", "clock", { aheadMs: undefined }, "skipped", /no stream/],

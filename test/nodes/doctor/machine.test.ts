@@ -18,7 +18,6 @@ import {
 import { modelServerVerdict } from "../../../nodes/doctor/model-server.ts";
 import {
   gitVerdict,
-  gpuToolsVerdict,
   natsProgramVerdict,
   nodeVerdict,
   sandboxVerdict,
@@ -61,33 +60,18 @@ describe("programs", () => {
     expect(await sandboxVerdict(none, signal)).toMatchObject({
       status: process.platform === "linux" ? "warn" : "skipped",
     });
-    expect(await gpuToolsVerdict(none, signal, folder.path)).toMatchObject({
-      status: "ok",
-      found: expect.stringMatching(/^none, and no tools/),
-    });
-    await mkdir(join(folder.path, "dev"));
-    await writeFile(join(folder.path, "dev/nvidiactl"), "");
-    expect(await gpuToolsVerdict(none, signal, folder.path)).toMatchObject({
-      status: "warn",
-      found: expect.stringContaining("no nvidia-smi"),
-    });
   });
 
   it("that are here, and fail or work", async () => {
     await using folder = await makeFolder();
     const broken = await programs(folder.path, {
       "nats-server": "echo nats-server: v2.10.1",
-      "nvidia-smi": "echo NVIDIA-SMI has failed because it could not talk to the driver; exit 9",
       bwrap: "echo 'bwrap: No permissions to create new namespace' >&2; exit 1",
       vllm: "echo Traceback; echo ModuleNotFoundError: torch; exit 1",
     });
     expect(await natsProgramVerdict(broken, signal)).toMatchObject({
       status: "warn",
       found: expect.stringContaining("version 2.10.1"),
-    });
-    expect(await gpuToolsVerdict(broken, signal)).toMatchObject({
-      status: "fail",
-      found: expect.stringContaining("could not talk"),
     });
     if (process.platform === "linux") {
       expect(await sandboxVerdict(broken, signal)).toMatchObject({
@@ -101,11 +85,8 @@ describe("programs", () => {
     });
     await using other = await makeFolder();
     const sound = await programs(other.path, {
-      "nvidia-smi":
-        "echo 'GPU 0: NVIDIA H100 (UUID: GPU-1)'; echo '  MIG 1g: x'; echo 'GPU 1: NVIDIA H100 (UUID: GPU-2)'",
       vllm: "echo 'INFO 01-02 torch is loaded'; echo 0.32.0+cpu",
     });
-    expect(await gpuToolsVerdict(sound, signal)).toMatchObject({ status: "ok", found: "nvidia-smi works: 2 GPUs" });
     expect(await vllmVerdict(sound, signal)).toMatchObject({ status: "ok", found: `0.32.0+cpu at ${other.path}/vllm` });
     expect(await gitVerdict(real, signal)).toMatchObject({ status: "ok" });
   });

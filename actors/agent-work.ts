@@ -1,0 +1,95 @@
+// What an agent does for its actor: opens its clone and workspace, makes the model, runs the agent and sends in its result.
+// It is not how an agent works (agent/agent.ts), and loaded by the first task: a node that has none does not hold tools and models in memory.
+
+import type { ActorSystem, Clock } from "../runtime/index.ts";
+import { MemoryAudit, openProcessWorkspace, standardPolicy, standardTools, ToolRegistry } from "../tools/index.ts";
+import { runAgent } from "./agent/agent.ts";
+import { mockModel } from "./agent/mock-model.ts";
+import type { Model } from "./agent/model.ts";
+import { NodeModel } from "./agent/node-model.ts";
+import { OpenAiModel } from "./agent/openai-model.ts";
+import type { AgentProgress } from "./agent/progress.ts";
+import type { AgentResult } from "./agent/result.ts";
+import type { AgentSetup, ModelSpec } from "./agent-actor.ts";
+import { ownNode } from "./own-node.ts";
+import { sendResult } from "./result-post.ts";
+import { type AgentOrder, type OpenWorkplace, openWorkplace } from "./workplace.ts";
+
+/** How long it has, and what it counts time by. */
+type AgentTime = Pick<Parameters<typeof runAgent>[1], "clock" | "random" | "signal" | "deadlineMs">;
+
+/** One task, and what is there to work on it with. */
+export interface Work {
+  readonly order: AgentOrder;
+  readonly system: ActorSystem;
+  readonly time: AgentTime;
+  readonly onProgress: (event: AgentProgress) => void;
+}
+
+/** Works on one task and sends its result. Rejects when there is none: no clone or workspace could be made, or it could not be sent. */
+export async function workOn(setup: AgentSetup, work: Work): Promise<AgentResult> {
+  const { order, system, time } = work;
+  await using place = await openWorkplace(order, system.ports.blobs, time.signal);
+  const result = await workIn(place, setup, work);
+  // Nobody waits for it (AA4).
+  if (time.signal.aborted) return result;
+  const placed = await withPlace(result, place, order, system);
+  await sendResult(system, placed);
+  return placed;
+}
+
+async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Promise<AgentResult> {
+  const { order, system, time, onProgress } = work;
+  const { policy = standardPolicy, instructions, sandbox = "auto" } = setup;
+  const { clock, random } = time;
+  const { path: root, scratchParent } = place;
+  const scratch = scratchParent === undefined ? {} : { scratchParent };
+  const workspace = await openProcessWorkspace({ root, clock, random, sandbox, ...scratch });
+  const task = { ...order, workspacePath: root };
+  try {
+    return await runAgent(task, {
+      ...time,
+      model: modelOf(setup.model, order, system, clock),
+      tools: new ToolRegistry(standardTools()),
+      workspace,
+      policy,
+      audit: new MemoryAudit(),
+      instructions,
+      onProgress,
+    });
+  } finally {
+    await workspace.close();
+  }
+}
+
+function modelOf(spec: ModelSpec, { taskId, agentId }: AgentOrder, system: ActorSystem, clock: Clock): Model {
+  // A header takes no line breaks and no letters beyond Latin ones, which ids may have.
+  const session = `${encodeURIComponent(taskId)}/${encodeURIComponent(agentId)}`;
+  switch (spec.kind) {
+    case "mock":
+      return mockModel(spec.variant ?? "clean", clock);
+    case "node":
+      return new NodeModel({ model: spec.model, session, clock, node: () => ownNode(system) });
+    case "openai": {
+      const { url, model, apiKey } = spec;
+      return new OpenAiModel({ url, model, session, clock, ...(apiKey !== undefined && { apiKey }) });
+    }
+  }
+}
+
+/** The result with where it was made and, when it is worth anything, the work itself. */
+async function withPlace(
+  result: AgentResult,
+  place: OpenWorkplace,
+  order: AgentOrder,
+  system: ActorSystem,
+): Promise<AgentResult> {
+  const named = ownNode(system)?.name;
+  if (named === undefined && "workspacePath" in order) return result;
+  const { attempt = 1 } = order;
+  const node = named ?? system.node;
+  const bundle = result.success && result.commit !== null ? await place.send(result.commit) : undefined;
+  const { keptIn } = place;
+  const where = { node, attempt, ...(bundle !== undefined && { bundle }), ...(keptIn !== undefined && { keptIn }) };
+  return { ...result, place: where };
+}
