@@ -66,6 +66,19 @@ describe("a handle of an actor that has moved", () => {
     expect(await at.moved.where()).toBe("b-1");
   });
 
+  test("one that cannot move is reached for as long as its node drains", async () => {
+    const fleet = openFleet();
+    await using _ = fleet;
+    const driver = await fleet.add("driver", { record: { accepts: false } });
+    const a = await fleet.add("a", { actors: [Counter] });
+    await fleet.pass(ttlMs + 500);
+    const named = await driver.system.spawn(Counter, { args: [0], name: "stays", node: "a" });
+    await a.system.drain();
+    await fleet.pass(500);
+    expect([await named.add(), await named.add()]).toEqual([1, 2]);
+    expect(await (await driver.system.get("stays", Counter)).add()).toBe(3);
+  });
+
   test("stop ends it, and nobody else", async () => {
     await using at = await openMoved();
     await at.driver.system.stop(at.moved);
