@@ -9,7 +9,14 @@
 import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { type ActorSystem, type ConnectOptions, connect, type NodeRecord } from "../../runtime/index.ts";
+import {
+  type ActorSystem,
+  type ConnectOptions,
+  connect,
+  type NodeRecord,
+  sleep,
+  systemClock,
+} from "../../runtime/index.ts";
 import { ROOT } from "../tidy/source.ts";
 import { makeFolder } from "./git-repository.ts";
 import { natsPath } from "./nats-server.ts";
@@ -20,6 +27,7 @@ import { waitUntil } from "./wait-until.ts";
 export const WORKERS = join(ROOT, "test/fixtures/daemon/actors.ts");
 /** Orphans may take this long to go. */
 export const ORPHANS_MS = 6_000;
+const ENDS_WITHIN_MS = 60_000;
 
 export interface Daemon {
   readonly name: string;
@@ -136,7 +144,11 @@ function daemonOf(name: string, command: RunningCommand, seen: ProcessEntry[]): 
       seen.push(...before);
       const sinceMs = performance.now();
       command.signal(signal);
-      const status = await command.ended;
+      // One that does not end fails its test, and must not keep it from tidying up.
+      const late = sleep(systemClock, ENDS_WITHIN_MS).then(() => {
+        throw new Error(`${name} did not end within ${ENDS_WITHIN_MS} ms of ${signal}; it said:\n${command.out}`);
+      });
+      const status = await Promise.race([command.ended, late]);
       return { status, left: leftOf(before), tookMs: Math.round(performance.now() - sinceMs) };
     },
   };
