@@ -15,6 +15,7 @@ import {
 } from "../nodes/index.ts";
 import { type Amounts, isFlotillaError } from "../runtime/index.ts";
 import { parseDuration } from "./duration.ts";
+import { KEYS } from "./engine-words.ts";
 import { fail } from "./errors.ts";
 
 /** As commander has them. */
@@ -53,7 +54,7 @@ const SHOWN_MAX = 80;
 const ENGINE_HELP = `
 A model server is MODEL and what it shall have, with commas between:
   port=8001  name=NAME  gpus=2  tp=2  max-len=8192  memory=0.9  slots=64  cache=on|off
-  kv-events  sleep  idle-sleep=10m  on-demand  ready-timeout=15m  arg=--enforce-eager
+  kv-events  sleep  idle-sleep=10m  on-demand  ready-timeout=15m  stall=30s  arg=--enforce-eager
 A comma within a value is written \\, and a simulated server knows no tp, memory and cache.
 One that runs already is its address, with model=NAME and slots=64 where it does not say so.`;
 
@@ -124,13 +125,14 @@ const number =
     if (!/^\d+(\.\d+)?$/.test(value)) throw told("a number");
     return { [name]: Number(value) };
   };
+function milliseconds(value: string, told: (expected: string) => Error): number {
+  const ms = parseDuration(value);
+  if (ms === undefined) throw told("a duration, such as 90s or 15m");
+  return ms;
+}
 const duration =
   (name: keyof VllmOptions): Reader =>
-  (value, told) => {
-    const ms = parseDuration(value);
-    if (ms === undefined) throw told("a duration, such as 90s or 15m");
-    return { [name]: ms };
-  };
+  (value, told) => ({ [name]: milliseconds(value, told) });
 const flag =
   (name: keyof VllmOptions): Reader =>
   (value, told) => {
@@ -152,23 +154,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   "idle-sleep": duration("idleSleepMs"),
   "on-demand": flag("onDemand"),
   "ready-timeout": duration("readyTimeoutMs"),
-};
-
-/** What the options of a server are called here, where that is another word. */
-const KEYS: Readonly<Record<string, string>> = {
-  model: "MODEL",
-  servedName: "name",
-  tensorParallel: "tp",
-  maxModelLen: "max-len",
-  gpuMemoryShare: "memory",
-  maxNumSeqs: "slots",
-  kvEvents: "kv-events",
-  sleepMode: "sleep",
-  idleSleepMs: "idle-sleep",
-  readyTimeoutMs: "ready-timeout",
-  extraArgs: "arg",
-  program: "program",
-  url: "URL",
+  stall: (value, told) => ({ watch: { stallMs: milliseconds(value, told) } }),
 };
 
 /** DF1 */
@@ -177,8 +163,12 @@ function checked(option: string, text: string, { gpus: _, ...engine }: DaemonEng
     engineSettings(engine as EngineOptions);
   } catch (error) {
     if (!isFlotillaError(error, "InvalidOption")) throw error;
-    const [name = ""] = String(error.data.option).split(".");
-    throw invalid(`${option} ${KEYS[name] ?? name}`, String(error.data.expected), text);
+    const name = String(error.data.option);
+    throw invalid(
+      `${option} ${KEYS[name] ?? KEYS[name.split(".")[0] ?? ""] ?? name}`,
+      String(error.data.expected),
+      text,
+    );
   }
 }
 

@@ -1,6 +1,7 @@
 // The errors of the doors: what a user of the command is told before any agent starts.
 
 import { errorsFrom, type FlotillaError } from "../runtime/index.ts";
+import { inKeys } from "./engine-words.ts";
 
 export const fail = errorsFrom({
   OptionInvalid: { retryable: false, remedy: "Correct the option that the message names." },
@@ -43,5 +44,6 @@ const REMEDIES: Readonly<Record<string, string>> = {
 /** An error as a sentence for a terminal: what was wrong, and what to do. */
 export function sentenceOf({ code, message }: FlotillaError): string {
   const remedy = REMEDIES[code];
-  return remedy === undefined ? message : `${message}. ${remedy}.`;
+  if (remedy !== undefined) return `${message}. ${remedy}.`;
+  return code.startsWith("Engine") ? `${inKeys(message)}.` : message;
 }

@@ -2,6 +2,7 @@
 
 import type { Engine, Machine } from "../nodes/index.ts";
 import type { NodeRecord } from "../runtime/index.ts";
+import { inKeys } from "./engine-words.ts";
 import { durabilityText, type Facts, labelsText, serverText, typesText } from "./fleet-text.ts";
 import { type Paper, plain } from "./paper.ts";
 
@@ -66,9 +67,9 @@ export function engineText({ model, url, status, version }: Engine, { colour }: 
   const where = url === undefined ? "" : ` at ${plain(url)}`;
   const what = version === undefined ? "" : ` (${plain(version)})`;
   const line = `model ${plain(model ?? url ?? "?")} is ${status.kind}${where}${what}`;
-  if (status.kind !== "dead") return status.why === undefined ? line : `${line}: ${plain(status.why)}`;
+  if (status.kind !== "dead") return line;
   const { why, returns, failure } = status;
   const { remedy } = failure.data;
   const next = { restart: "it is started again", answer: "it is looked at on", never: remedy }[returns];
-  return colour.red(`${line}: ${plain([why, next].filter((part) => typeof part === "string").join("; "))}`);
+  return colour.red(`${line}: ${plain(inKeys([why, next].filter((part) => typeof part === "string").join("; ")))}`);
 }

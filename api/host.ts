@@ -11,7 +11,7 @@
 
 import { flushCompileCache } from "node:module";
 import { fleetActorTypes } from "../actors/index.ts";
-import { clockVerdict, type Daemon, openDaemon } from "../nodes/index.ts";
+import { clockVerdict, type Daemon, type Engine, openDaemon } from "../nodes/index.ts";
 import {
   type ActorSystem,
   type ActorType,
@@ -24,6 +24,7 @@ import {
   loadActorModule,
   nodeName,
   systemClock,
+  type Timer,
 } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
 import type { DaemonSettings, HttpAddress } from "./daemon-flags.ts";
@@ -44,6 +45,8 @@ export interface HostOptions extends NodeOptions {
 const COLUMNS = 80;
 /** Joining takes longer than this only behind a dead node of the same name, or a slow server. */
 const SLOW_MS = 3_000;
+/** Between the end of a model server and the last of what it printed. */
+const LAST_WORDS_MS = 250;
 const SLOW = "still connecting; a node of this name that died lately holds its place for one lease";
 
 /** Runs the host until the terminal's signal aborts. Resolves with the exit status. */
@@ -83,8 +86,8 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
     // An agent that was cut off left its clone.
     await (await import("../tools/index.ts")).removeLeftFolders(undefined, { own: true });
   } finally {
-    await daemon.close();
     untell();
+    await daemon.close();
     await http?.close();
     log.close();
   }
@@ -154,12 +157,10 @@ function greet(
 async function leave(daemon: Daemon, system: ActorSystem, graceMs: number, say: (line: string) => void): Promise<void> {
   const { actors } = daemon.report();
   say(leavingText(actors));
-  const cut = await daemon.leave(graceMs).catch((error: unknown) => {
-    say(`not everything could be handed over: ${error instanceof Error ? error.message : String(error)}`);
-    return [];
-  });
+  const cut = await daemon.leave(graceMs);
   if (cut.length > 0) say(`the grace time of ${graceMs / 1_000} s is over: requests to ${cut.join(", ")} are cut off`);
   await system.close();
+  await daemon.close();
 }
 
 const leavingText = (actors: number): string =>
@@ -167,16 +168,37 @@ const leavingText = (actors: number): string =>
     ? "leaving …"
     : `leaving: ${actors} ${actors === 1 ? "actor is" : "actors are"} here; what can live elsewhere is handed over …`;
 
-/** Says each change of a model server's state in a line. */
+/**
+ * Says each change of a model server's state in a line. Of a death a moment later, when all is known that its last words tell; of starting only
+ * the first, because a death says that it is started again.
+ */
 function tellEngines({ engines }: Daemon, say: (line: string) => void, paper: Paper): () => void {
-  const told = new Map<object, string>();
-  return engines.onChange((engine) => {
+  const told = new Map<Engine, string>();
+  const due = new Map<Engine, Timer>();
+  const tell = (engine: Engine) => {
+    due.delete(engine);
     const { kind } = engine.status;
-    const shown = kind === "busy" ? "ready" : kind;
-    if (told.get(engine) === shown) return;
+    const line = engineText(engine, paper);
+    const shown = kind === "dead" ? line : kind === "busy" ? "ready" : kind;
+    if (told.get(engine) === shown || (kind === "starting" && told.has(engine))) return;
     told.set(engine, shown);
-    say(engineText(engine, paper));
+    say(line);
+  };
+  const silence = engines.onChange((engine) => {
+    if (engine.status.kind !== "dead") return tell(engine);
+    if (!due.has(engine))
+      due.set(
+        engine,
+        systemClock.schedule(LAST_WORDS_MS, () => tell(engine)),
+      );
   });
+  return () => {
+    silence();
+    for (const [engine, timer] of due) {
+      timer.cancel();
+      tell(engine);
+    }
+  };
 }
 
 async function loadTypes(files: readonly string[]): Promise<readonly ActorType[]> {

@@ -135,12 +135,19 @@ export class Daemon {
     });
   }
 
+  /** In this process, and each in one of its own; a process that is just being made ready counts until it is. */
+  #actors(): number {
+    if (this.#system === undefined) return 0;
+    const { actors, processes, processesReady } = this.#system.stats();
+    return Math.max(0, actors - OWN_ACTORS) + Math.max(0, processes - processesReady);
+  }
+
   /** How the node stands now, in full. */
   report(): NodeReport {
     const { faults } = this.#devices;
     return {
       atMs: this.#options.clock.now(),
-      actors: Math.max(0, (this.#system?.stats().actors ?? 0) - OWN_ACTORS),
+      actors: this.#actors(),
       free: this.ledger.free(),
       gpus: this.ledger.gpuReports(),
       engines: this.engines.reports(),
@@ -219,7 +226,10 @@ export class Daemon {
       cut = busy;
       if (busy.length > 0) this.#cut.abort(`its node is leaving, and its grace time of ${graceMs / 1_000} s is over`);
     });
-    await Promise.all([quiet, this.#system?.drain(quiet)]);
+    // What is in hand has its time also where the fleet cannot be told.
+    const [, drained] = await Promise.allSettled([quiet, this.#system?.drain(quiet)]);
+    if (drained.status === "rejected")
+      this.#options.log("warn", "what is here was not handed over", { error: String(drained.reason) });
     await this.#post?.close();
     return cut;
   }

@@ -58,6 +58,7 @@ describe.skipIf(missing !== undefined)(`daemons in trouble (${missing ?? "there"
     const apartPid = await apart.pid();
     expect(apartPid).not.toBe(south.command.pid);
     await waitUntil("the fleet knows what is granted", async () => (await south.own()).report?.free.cpus === 2);
+    await waitUntil("both are counted", async () => (await south.own()).report?.actors === 2);
     const family = south.family();
     expect(family.map(({ pid }) => pid)).toContain(apartPid);
 
@@ -228,6 +229,27 @@ describe.skipIf(missing !== undefined)(`daemons in trouble (${missing ?? "there"
     expect(await south.end("SIGTERM")).toMatchObject({ status: 0, left: [] });
     again.signal("SIGTERM");
     expect(await again.ended).toBe(0);
+    expect(await fleet.temp()).toEqual([]);
+  });
+
+  test("a second signal ends a daemon at once, and what it had started ends by itself", async ({ expect }) => {
+    await using fleet = await openDaemons("fast");
+    const north = await fleet.up("north", "--vllm-sim", "tiny");
+    await modelIs(north, "tiny", "ready");
+    const script = await fleet.script();
+    const held = await script.spawn(Worker, { isolation: "process" });
+    const holding = codeOf(held.hold(60_000));
+    const family = north.family();
+    const sinceMs = stopwatch();
+    north.command.signal("SIGTERM");
+    await north.command.says("leaving");
+    north.command.signal("SIGTERM");
+    expect(await north.command.ended).toBe(143);
+    const endedMs = sinceMs();
+    await waitUntil("nothing is left", () => leftOf(family).length === 0, BUSY * ORPHANS_MS);
+    console.log("second signal:", { endedMs, orphansMs: sinceMs() });
+    await script.close();
+    await holding;
     expect(await fleet.temp()).toEqual([]);
   });
 

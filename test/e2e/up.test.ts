@@ -3,10 +3,11 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "vitest";
+import { runCli } from "../../api/cli.ts";
 import { Worker } from "../fixtures/daemon/actors.ts";
-import { flotilla } from "../support/flotilla-command.ts";
+import { makeFolder } from "../support/git-repository.ts";
 import { natsMissing } from "../support/nats-server.ts";
-import { leftOf } from "../support/process-tree.ts";
+import { familyOf, leftOf } from "../support/process-tree.ts";
 import { modelIs, ORPHANS_MS, openDaemons } from "../support/running-daemons.ts";
 import { listenTcp } from "../support/tcp-listener.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -80,24 +81,29 @@ describe.skipIf(missing !== undefined)(`flotilla up (${missing ?? "on a real ser
     expect(await again.ended).toBe(0);
   });
 
-  it("a mistake is one sentence with a remedy, and leaves nothing in the folder's place", async ({ expect }) => {
+  it("a mistake is one sentence with a remedy, and nothing is left running", async ({ expect }) => {
     await using taken = await listenTcp(() => {});
-    await using fleet = await openDaemons();
-    const file = join(fleet.folder, "file");
+    await using home = await makeFolder();
+    const file = join(home.path, "file");
     await writeFile(file, "");
     const run = async (...args: string[]) => {
-      const { status, stdout, stderr, leftOver } = await flotilla(["up", "--http", "off", ...args]);
-      expect({ status, leftOver }).toEqual({ status: 1, leftOver: [] });
-      expect(stderr).not.toContain("    at ");
-      return stdout + stderr;
+      const text = { out: "", err: "" };
+      const status = await runCli(["up", "--http", "off", ...args], {
+        out: { write: (piece) => (text.out += piece) },
+        err: { write: (piece) => (text.err += piece) },
+        signal: new AbortController().signal,
+      });
+      expect({ status, lines: text.err.trim().split("\n").length }).toEqual({ status: 1, lines: 1 });
+      return text.err;
     };
-    const folder = (name: string) => ["--folder", join(fleet.folder, name)];
-    const said = await Promise.all([
-      run(...folder("a"), "--port", String(taken.port)),
-      run("--folder", join(file, "below")),
-      run(...folder("b"), "--port", "0", "--host", "192.0.2.1"),
-      run(...folder("c"), "--port", "0", "--gpus", "many"),
-    ]);
+    const folder = (name: string) => ["--folder", join(home.path, name)];
+    const said = [
+      await run(...folder("a"), "--port", String(taken.port)),
+      await run("--folder", join(file, "below")),
+      await run(...folder("b"), "--port", "0", "--host", "192.0.2.1"),
+      await run(...folder("c"), "--port", "0", "--gpus", "many"),
+    ];
+    expect(familyOf(process.pid).filter(({ command }) => command.includes(home.path))).toEqual([]);
     expect(said[0]).toMatch(/^flotilla: --port: \d+ is in use; give another one, or 0 for any free one\.$/m);
     expect(said[1]).toMatch(
       /^flotilla: --folder \(FLOTILLA_HOME\): expected a folder that can be written, ".+" cannot \(ENOTDIR\)\.$/m,
