@@ -4,7 +4,14 @@
 
 import type { Command } from "commander";
 import { explain } from "../placement/index.ts";
-import { type ActorSystem, type AnyHandle, connect, type NodeRecord, type WaitingPlacement } from "../runtime/index.ts";
+import {
+  type ActorSystem,
+  type AnyHandle,
+  connect,
+  isFlotillaError,
+  type NodeRecord,
+  type WaitingPlacement,
+} from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
 import { fail } from "./errors.ts";
 import { addFleetFlags } from "./fleet-flags.ts";
@@ -31,13 +38,28 @@ export function addWhyCommand(program: Command, terminal: Terminal, done: (statu
     .allowExcessArguments(false)
     .action(async (actor: string | undefined, flags: Flags) => {
       await using system = await connect(fleetOptions(flags));
-      const waiting = waitingOf(system.nodes()).filter(
-        ({ type, name }) => actor === undefined || [type, name].includes(actor),
-      );
-      if (actor === undefined) done(tellWaiting(waiting, flags, terminal));
-      else if (waiting.length > 0) done(tellWaiting(waiting, flags, terminal));
-      else done(await tellDecision(system, actor, flags, terminal));
+      done(await whyCommand(system, actor, flags, terminal));
     });
+}
+
+/** What waits under that name, else the actor of that name or address, else what waits of that type. */
+async function whyCommand(
+  system: ActorSystem,
+  actor: string | undefined,
+  flags: Flags,
+  terminal: Terminal,
+): Promise<number> {
+  const waiting = waitingOf(system.nodes());
+  if (actor === undefined) return tellWaiting(waiting, flags, terminal);
+  const named = waiting.filter(({ name }) => name === actor);
+  if (named.length > 0) return tellWaiting(named, flags, terminal);
+  try {
+    return await tellDecision(system, actor, flags, terminal);
+  } catch (error) {
+    const alike = waiting.filter(({ type }) => type === actor);
+    if (alike.length === 0 || !isFlotillaError(error, "NoSuchActor")) throw error;
+    return tellWaiting(alike, flags, terminal);
+  }
 }
 
 type Waiting = WaitingPlacement & { readonly asker: string };

@@ -86,9 +86,16 @@ export type Decision =
       readonly why?: string;
     };
 
-/** A refusal as one sentence. */
+/** A refusal as one sentence. What may pass comes first: of a large fleet the beginning is read. */
 export function unplaceable({ why, rejected }: Extract<Decision, { kind: "unplaceable" }>): string {
-  return why ?? rejected.map(({ node, reason }) => `${node}: ${reason}`).join("; ");
+  const first = (rejection: Rejection): number => (rejection.passes ? 0 : 1);
+  return (
+    why ??
+    rejected
+      .toSorted((one, other) => first(one) - first(other))
+      .map(({ node, reason }) => `${node}: ${reason}`)
+      .join("; ")
+  );
 }
 
 /** How the bundles of a group are to lie: on few nodes, on many, on one only, each on its own. */
