@@ -15,8 +15,8 @@ export default defineConfig(({ mode }) => ({
       ...(mode === "chaos" ? [] : ["test/chaos/full.test.ts", "test/chaos/daemon*.test.ts"]),
       ...(mode === "vllm" ? [] : ["test/vllm/**"]),
     ],
-    // Two cores are the smallest machine the suite promises to pass on; a third of a test is waiting.
-    maxWorkers: 3,
+    // Two cores are the smallest machine the suite promises to pass on.
+    maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
