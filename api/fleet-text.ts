@@ -1,7 +1,7 @@
 // How a fleet looks in a terminal: the promises in force, log lines, what its nodes are. It asks nobody.
 // Its list of nodes: nodes-text.ts. What a host says of itself: host-text.ts.
 
-import type { ActorSystem, LogLine, MemoryBound, NodeRecord } from "../runtime/index.ts";
+import type { ActorSystem, LogLine, NodeRecord } from "../runtime/index.ts";
 import { type Paper, plain } from "./paper.ts";
 
 export type Facts = NonNullable<ActorSystem["facts"]>;
@@ -43,13 +43,4 @@ export function logText(text: string, { level }: LogLine, { colour }: Paper): st
   if (level === "error") return colour.red(text);
   if (level === "warn") return colour.yellow(text);
   return level === "debug" ? colour.dim(text) : text;
-}
-
-/** Whether memory limits of actors in processes of their own hold. */
-export function boundText(bound: MemoryBound | undefined): string {
-  const heaps = "for heaps alone, not for what lies beside them";
-  if (bound === undefined) return "Memory      no processes for single actors here";
-  return bound.kind === "in force"
-    ? "Memory      limits of processes hold, by control groups"
-    : `Memory      limits of processes hold ${heaps} (${plain(bound.why)})`;
 }

@@ -29,7 +29,7 @@ import {
 import type { Terminal } from "./cli.ts";
 import type { DaemonSettings, HttpAddress } from "./daemon-flags.ts";
 import { fail } from "./errors.ts";
-import { boundText, logText } from "./fleet-text.ts";
+import { logText } from "./fleet-text.ts";
 import { engineText, machineText, nodeText } from "./host-text.ts";
 import { type HttpDoor, type HttpNode, openHttp } from "./http.ts";
 import { type NodeOptions, wantsColour } from "./options.ts";
@@ -74,7 +74,9 @@ export async function runHost(options: HostOptions, { out, err, signal }: Termin
     const page = daemon.metrics(system);
     node = { system, metrics: () => page.text() };
     if (!signal.aborted) {
-      say(boundText(await system.memoryBound()));
+      const bound = await system.memoryBound();
+      // One that is absent is in the log, with why.
+      if (bound?.kind === "in force") say("Memory      limits of processes hold, by control groups");
       await daemon.attach(system);
       // Now and not at the end: a host may never end in order, and the next one shall start as fast.
       flushCompileCache();

@@ -15,7 +15,6 @@ import { isFlotillaError, prepareFleet, sleep, systemClock } from "../runtime/in
 import type { Terminal } from "./cli.ts";
 import { addDaemonFlags, type DaemonFlags } from "./daemon-flags.ts";
 import { fail } from "./errors.ts";
-import { durabilityText } from "./fleet-text.ts";
 import { runHost } from "./host.ts";
 import { addNodeFlags, chance } from "./node.ts";
 import { daemonSettings, type NodeFlags, nodeOptions, type UpFlags, type UpOptions, upOptions } from "./options.ts";
@@ -143,12 +142,11 @@ async function portBefore(folder: string): Promise<number | undefined> {
 /** Addresses to listen on that are none to come to. */
 const EVERYWHERE: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
-function welcomeText(server: NatsServer, { nodeFile }: KeptCredentials, { folder, mode, host }: UpOptions): string[] {
+function welcomeText(server: NatsServer, { nodeFile }: KeptCredentials, { folder, host }: UpOptions): string[] {
   const isOpen = host !== undefined && EVERYWHERE.has(host);
   const servers = isOpen ? `nats://${hostname()}:${server.port}` : server.servers;
   return [
     `NATS server at ${server.servers.replace("nats://", "")}, data in ${plain(folder)}`,
-    durabilityText({ durability: mode, replicas: 1 }),
     "",
     "More nodes, and scripts, come in with:",
     `  flotilla node --servers ${servers} --creds '${plain(nodeFile)}'`,

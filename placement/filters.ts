@@ -34,7 +34,7 @@ export const typed: Filter = (record, asked) => {
   const { type } = asked.request;
   if (record.allowsCode || record.types.some((known) => known.type === type)) return undefined;
   if (isOwnAndNamed(record, asked)) return undefined;
-  return { reason: `it does not know the type ${type}; it knows ${listed(record.types.map((known) => known.type))}` };
+  return { reason: `it does not know the type ${type}; it knows ${listed(typesOf(record))}` };
 };
 
 export const sound: Filter = ({ report }) => {
@@ -122,5 +122,9 @@ const objection = (reason: string, passes: boolean | undefined): Objection =>
 
 const isOwnAndNamed = ({ node }: NodeRecord, { request, here }: Asked): boolean =>
   node === here && request.node !== undefined;
+
+/** What a node is made for: types that answer for the node itself are nobody's choice. */
+const typesOf = ({ types }: NodeRecord): readonly string[] =>
+  types.map(({ type }) => type).filter((type) => !type.startsWith("flotilla."));
 
 const listed = (names: readonly string[]): string => names.join(", ") || "none";
