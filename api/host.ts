@@ -35,6 +35,7 @@ import { type HttpDoor, type HttpNode, openHttp } from "./http.ts";
 import { type NodeOptions, wantsColour } from "./options.ts";
 import { makePaper, type Paper } from "./paper.ts";
 import { giveBackMemory } from "./spare-memory.ts";
+import { aborted } from "./stop-signal.ts";
 
 export interface HostOptions extends NodeOptions {
   readonly daemon: DaemonSettings;
@@ -208,6 +209,3 @@ async function loadTypes(files: readonly string[]): Promise<readonly ActorType[]
   for (const file of files) types.push(...(await loadActorModule(file)));
   return types;
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve())));

@@ -14,6 +14,7 @@ import { fail } from "./errors.ts";
 import { durabilityText } from "./fleet-text.ts";
 import { type ServerFlags, type ServerOptions, serverOptions } from "./options.ts";
 import { plain } from "./paper.ts";
+import { aborted } from "./stop-signal.ts";
 
 export function addServerCommand(program: Command, terminal: Terminal, done: (status: number) => void): void {
   program
@@ -64,7 +65,7 @@ async function serverCommand(options: ServerOptions, { out, err, signal }: Termi
       "ready; Ctrl-C ends it",
     ];
     out.write(`${lines.join("\n")}\n`);
-    const ended = await Promise.race([server.ended.then(() => true), aborted(signal)]);
+    const ended = await Promise.race([server.ended.then(() => true), aborted(signal).then(() => false)]);
     if (!ended) return 0;
     err.write(`flotilla: the server ended by itself: ${plain(server.log.at(-1) ?? "it said nothing")}\n`);
     return 1;
@@ -72,6 +73,3 @@ async function serverCommand(options: ServerOptions, { out, err, signal }: Termi
     await server.stop();
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<false> =>
-  new Promise((resolve) => (signal.aborted ? resolve(false) : signal.addEventListener("abort", () => resolve(false))));

@@ -19,6 +19,7 @@ import { runHost } from "./host.ts";
 import { addNodeFlags, chance } from "./node.ts";
 import { daemonSettings, type NodeFlags, nodeOptions, type UpFlags, type UpOptions, upOptions } from "./options.ts";
 import { plain } from "./paper.ts";
+import { aborted } from "./stop-signal.ts";
 
 const NATS_PORT = 4_222;
 const AGAIN_MS = 500;
@@ -103,9 +104,6 @@ async function startAgain(server: NatsServer, say: (line: string) => void, leavi
     }
   }
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => (signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve())));
 
 async function startServer(
   { folder, mode, host, port: wanted }: UpOptions,

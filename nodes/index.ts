@@ -40,8 +40,6 @@ export { type NatsServer, type NatsServerOptions, startNatsServer } from "./nats
 export { deviceMasks } from "./options.ts";
 export { parseAmounts } from "./resources/amounts.ts";
 export { type LeaseReport, Ledger, type LedgerGrant, type LedgerOptions } from "./resources/ledger.ts";
-export { cgroupLimits, discoverAmounts, grantable, type MachineLimits } from "./resources/machine.ts";
-export { visibleDevices } from "./resources/visibility.ts";
 export { nameText, promptNames } from "./telemetry/block-hash.ts";
 export { compactReport } from "./telemetry/compact-report.ts";
 export {

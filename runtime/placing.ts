@@ -102,11 +102,10 @@ export class Placing {
       for (;;) {
         const decision = await next;
         if (decision.kind === "placed") {
-          const made = await this.#attempt(decision, attempt);
+          const made = await this.#attempt(request, decision, attempt);
           if (made.kind === "made") return made.value;
           ({ error } = made);
           refused.push(made.refusal);
-          placer.ended?.(request, decision.node);
           if (request.node === undefined) {
             next = again();
             continue;
@@ -129,11 +128,17 @@ export class Placing {
     }
   }
 
-  async #attempt<Made>(decision: Placed, attempt: (decision: Placed) => Made | Promise<Made>): Promise<Attempt<Made>> {
+  async #attempt<Made>(
+    request: PlacementRequest,
+    decision: Placed,
+    attempt: (decision: Placed) => Made | Promise<Made>,
+  ): Promise<Attempt<Made>> {
     try {
       return { kind: "made", value: await attempt(decision) };
     } catch (error) {
       const { node } = decision;
+      // Whatever it was: no sibling came to be there.
+      this.#options.placer.ended?.(request, node);
       const isTaken = isFlotillaError(error, "ResourcesTaken");
       // Unavailable: certainly not delivered, so nothing was made and another node will do. Membership may not have seen that it is gone.
       if (!isTaken && !isFlotillaError(error, "Unavailable")) throw error;

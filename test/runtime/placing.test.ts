@@ -17,6 +17,7 @@ import { FakeClock, settle } from "../support/fake-clock.ts";
 class ListPlacer implements Placer {
   nodes: string[];
   against: Rejection[] = [];
+  readonly ends: string[] = [];
 
   constructor(...nodes: string[]) {
     this.nodes = nodes;
@@ -26,6 +27,10 @@ class ListPlacer implements Placer {
     const node = this.nodes.find((each) => !refused.some((rejection) => rejection.node === each));
     if (node !== undefined) return { kind: "placed", node, score: 1, reasons: [] };
     return { kind: "unplaceable", rejected: [...refused, ...this.against] };
+  }
+
+  ended(_: PlacementRequest, node: string): void {
+    this.ends.push(node);
   }
 }
 
@@ -81,6 +86,15 @@ describe("a node that refuses", () => {
     const { spawn, asked } = open(new ListPlacer("a", "b"));
     expect(await caught(spawn(() => runtimeError("Unknown", "who knows")))).toMatchObject({ code: "Unknown" });
     expect(asked).toEqual(["a"]);
+  });
+
+  test("or fails otherwise has no sibling, and the placer hears so once for each", async () => {
+    const placer = new ListPlacer("a", "b");
+    const { spawn } = open(placer);
+    await spawn((node) => (node === "b" ? undefined : taken(node, true)));
+    expect(placer.ends).toEqual(["a"]);
+    await caught(spawn(() => runtimeError("ActorStartFailed", "it threw")));
+    expect(placer.ends).toEqual(["a", "a"]);
   });
 });
 
