@@ -6,7 +6,7 @@
 // AA2  A stream without a chunk for a call's time-out is given up; a model may think longer than that. So the agent says every
 //      second that it lives, and a reader learns within a call's time-out that it does not.
 // AA3  The agent's own time ends a little before its caller's, so that a result with what was done until then arrives in time.
-// AA4  The result goes to the topic of the task (subjects.ts) and nowhere else, before the stream says so; once nobody reads the stream
+// AA4  The result goes to the topic of the task (events/channels.ts) and nowhere else, before the stream says so; once nobody reads the stream
 //      any more it is not sent. The same for every place an agent may live in: who reads the topic need not be who spawned the agent.
 
 import { actorContext, defineActor } from "../runtime/index.ts";

@@ -19,16 +19,17 @@ import {
   defineActor,
   type Handle,
   type SpawnOptions,
-  type Subscription,
   type Timer,
 } from "../runtime/index.ts";
+import type { AgentResult } from "./agent/result.ts";
 import { CachedTask, CollectedTask, type Submission, type TaskOutcome, type TaskStatus } from "./collected-task.ts";
 import { AGENTS_MAX } from "./council/roles.ts";
 import { fail } from "./errors.ts";
+import { agentResults } from "./events/channels.ts";
+import { type Fed, feed } from "./events/feed.ts";
 import { ownNode } from "./own-node.ts";
 import { ResultCache } from "./result-cache.ts";
 import { readResult } from "./result-post.ts";
-import { agentResults } from "./subjects.ts";
 
 export interface CollectorLimits {
   readonly openMax: number;
@@ -95,7 +96,6 @@ class CollectorActor {
     }
     const reading = new AbortController();
     const { system } = actorContext();
-    const results = system.subscribe(agentResults.topic(taskId), { signal: reading.signal });
     const task = new CollectedTask(submission, this.#clock.monotonic());
     const leftMs = deadlineMs - this.#clock.now();
     const timer = actorContext().timers.after(leftMs, () =>
@@ -106,23 +106,20 @@ class CollectorActor {
     const held = { task, timer, reading, ended: Promise.withResolvers<void>() };
     this.#open.set(taskId, held);
     try {
-      await results.ready();
+      const from = (await system.ports.eventLog.lastSequence()) + 1;
+      void this.#read(taskId, feed(system, agentResults, { from, topic: [taskId], signal: reading.signal }));
     } catch (error) {
       this.#forget(taskId, held);
       throw error;
     }
-    void this.#read(taskId, results);
     return { kind: "opened" };
   }
 
   /** Takes in what comes until the task has ended. Never rejects. */
-  async #read(taskId: string, results: Subscription): Promise<void> {
-    const { system, log } = actorContext();
+  async #read(taskId: string, results: AsyncIterable<Fed<typeof agentResults>>): Promise<void> {
     try {
-      for await (const { event } of results) {
-        const result = await readResult(system, event).catch((error: unknown) => {
-          log("warn", `an event for task ${taskId} is no result`, { error: String(error).slice(0, 500) });
-        });
+      for await (const fed of results) {
+        const result = await this.#resultIn(fed);
         if (result?.taskId === taskId) this.#settle(taskId, (nowMs, task) => task.report(result, nowMs));
       }
     } catch (error) {
@@ -131,6 +128,16 @@ class CollectorActor {
         for (const agentId of task.status().waiting) task.lose(agentId, why, nowMs);
       });
     }
+  }
+
+  /** Undefined for what is no result of ours (CO2). */
+  async #resultIn(fed: Fed<typeof agentResults>): Promise<AgentResult | undefined> {
+    const { system, log } = actorContext();
+    const pass = (error: string) =>
+      void log("warn", `an event on ${fed.topic} is no result`, { error: error.slice(0, 500) });
+    if (fed.kind === "bad") return pass(fed.message);
+    if (fed.event.type !== "agent.result") return pass(fed.event.type);
+    return readResult(system, fed.event.data).catch((error: unknown) => pass(String(error)));
   }
 
   /** This agent will not answer; `message` says why in one sentence. */

@@ -34,6 +34,19 @@ export const fail = errorsFrom({
   // Councils.
   NoAgentsForRole: { retryable: false, remedy: "Use one of the roles that the message lists." },
   AgentCountInvalid: { retryable: false, remedy: "Ask for a number of agents within the bounds in the message." },
+  // What several services say.
+  FieldInvalid: { retryable: false, remedy: "Correct the field that the message names." },
+  StoryUnknown: { retryable: false, remedy: "Use the id of a story that exists: flotilla story list." },
+  PlanInvalid: { retryable: false, remedy: "Correct what the message names in the plan or its tasks." },
+  VersionStale: { retryable: false, remedy: "Read it again, look at what has changed, then repeat with its version." },
+  RoleUnknown: { retryable: false, remedy: "Use one of the roles that the message lists." },
+  PhaseUnknown: { retryable: false, remedy: "Use one of the phases that the message lists." },
+  // Events and documents of the services.
+  EventInvalid: { retryable: false, remedy: "Report it: a service made an event unlike its schema." },
+  DocumentUnreadable: {
+    retryable: false,
+    remedy: "Let all services be of one version; look at the key in the fleet's store.",
+  },
   // The collector.
   SubmissionInvalid: { retryable: false, remedy: "Correct what the message names." },
   TaskUnknown: { retryable: false, remedy: "Open the task first; finished tasks are forgotten after a while." },

@@ -24,7 +24,7 @@ export {
 export { type RankedResult, type Ranking, rank } from "./council/ranking.ts";
 export { AGENTS_MAX, agentIds, authorOf, type Role, roleNamed, roleNames } from "./council/roles.ts";
 export { type ScoreParts, WEIGHTS } from "./council/score-parts.ts";
+export { agentResults } from "./events/channels.ts";
 export { fleetActorTypes } from "./fleet-actor-types.ts";
 export { contentKey, type TaskContent } from "./result-cache.ts";
-export { agentResults } from "./subjects.ts";
 export type { AgentOrder, Origin, Workplace } from "./workplace.ts";

@@ -3,8 +3,9 @@
 import { readdir } from "node:fs/promises";
 import { afterEach, expect, test, vi } from "vitest";
 import { Agent, type AgentEvent, modelName } from "../../actors/agent-actor.ts";
+import { agentResults } from "../../actors/events/channels.ts";
+import { parse } from "../../actors/events/feed.ts";
 import type { AgentResult } from "../../actors/index.ts";
-import { agentResults } from "../../actors/subjects.ts";
 import { connect } from "../../runtime/index.ts";
 import { standardPolicy } from "../../tools/index.ts";
 import { makeFolder, makeRepository } from "../support/git-repository.ts";
@@ -38,13 +39,13 @@ test("streams progress and ends with word of its result, which is in the topic o
   await using system = await connect();
   const agent = await system.spawn(Agent, { args: [setup] });
   const events: AgentEvent[] = [];
-  await using results = system.subscribe(agentResults.topic("task-1"));
-  await results.ready();
   for await (const event of agent.work(await taskIn(repository))) if (event.kind !== "working") events.push(event);
   expect(events.shift()).toEqual({ kind: "began" });
   expect(events.pop()).toEqual({ kind: "answered", success: true, finalState: "committed", error: null });
   expect(events.every((event) => event.kind === "progress")).toBe(true);
-  const { result } = agentResults.event.parse((await results.next()).value?.event) as { result: AgentResult };
+  const [logged] = await system.ports.eventLog.read("topic.agent.results.task-1", 1, 2);
+  const fed = logged && parse(agentResults, logged);
+  const { result } = (fed?.kind === "event" && fed.event.data) as { result: AgentResult };
   expect(result).toMatchObject({ agentId: "agent-dev-001", finalState: "committed" });
   expect(result.auditTrail.map((entry) => entry.traceId)).toContain("trace-1");
   expect(result).not.toHaveProperty("place");

@@ -3,6 +3,8 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Submission } from "../../actors/collected-task.ts";
 import { type CollectorHandle, type CollectorLimits, spawnCollector } from "../../actors/collector.ts";
+import { agentResults, type DataOf } from "../../actors/events/channels.ts";
+import { postEvent } from "../../actors/events/post.ts";
 import { sendResult } from "../../actors/result-post.ts";
 import { type ActorSystem, connect } from "../../runtime/index.ts";
 import { agentResult, type ResultPlan } from "../support/agent-result.ts";
@@ -88,10 +90,14 @@ describe("outcome", () => {
     const { system, collector, submit, publish } = await start();
     await collector.open(submit("t"));
     await publish("t", { agentId: "a" });
-    for (const agentId of ["a", "mallory"]) await system.publish("agent.results.t", event("t", agentId));
-    await system.publish("agent.results.t", event("other", "b"));
-    for (const nonsense of [null, 7, { kind: "result" }, { kind: "blob", blob: "0".repeat(64) }])
-      await system.publish("agent.results.t", nonsense);
+    for (const [taskId, agentId] of [
+      ["t", "a"],
+      ["t", "mallory"],
+      ["other", "b"],
+    ] as const)
+      await tell(system, taskId, agentId);
+    for (const nonsense of [null, 7, { kind: "result" }]) await system.publish("agent.results.t", nonsense);
+    await post(system, "gone", { kind: "blob", blob: "0".repeat(64) });
     await publish("other", { agentId: "b" });
     await waitUntil("the repeat is seen", async () => (await collector.status("t")).duplicates === 1);
     expect(await collector.status("t")).toMatchObject({ state: "open", received: ["a"], waiting: ["b"] });
@@ -111,7 +117,12 @@ describe("outcome", () => {
   });
 });
 
-const event = (taskId: string, agentId: string) => ({ kind: "result", result: agentResult({ taskId, agentId }) });
+/** On the topic of task t, whatever it says, under a key of its own. */
+const post = (system: ActorSystem, key: string, data: DataOf<typeof agentResults, "agent.result">) =>
+  postEvent(system, "agent", agentResults, { type: "agent.result", key, correlationId: "t", topic: ["t"], data });
+
+const tell = (system: ActorSystem, taskId: string, agentId: string) =>
+  post(system, `${taskId} ${agentId} again`, { kind: "result", result: agentResult({ taskId, agentId }) });
 
 describe("refusals", () => {
   test("an unknown task", async () => {
@@ -184,11 +195,11 @@ test("as many waiters as allowed cannot keep results out", async () => {
 test("what is read ends with the task, and when the collector is stopped or ended without a word", async () => {
   const { clock, system, collector, submit } = await start();
   const ends: AbortSignal[] = [];
-  const subscribe = system.subscribe.bind(system);
-  system.subscribe = ((pattern, options) => {
-    if (options?.signal !== undefined) ends.push(options.signal);
-    return subscribe(pattern, options);
-  }) as typeof subscribe;
+  vi.spyOn(system.ports.eventLog, "follow").mockImplementation(async function* (_filter, _from, signal) {
+    if (signal === undefined) return;
+    ends.push(signal);
+    await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  });
   await collector.open(submit("cancelled"));
   await collector.cancel("cancelled");
   await collector.open(submit("open"));

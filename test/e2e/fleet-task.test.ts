@@ -4,9 +4,9 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { parse } from "../../actors/events/feed.ts";
 import {
   Agent,
-  type AgentResult,
   agentResults,
   Collector,
   type CouncilProgress,
@@ -108,8 +108,7 @@ describe.skipIf(nats.missing !== undefined)("flotilla task --servers", { timeout
     await Promise.all([beside("gpu-1", one), beside("gpu-2", two), node("third", [Collector])]);
     const source = await repository();
     const listening = await script();
-    await using results = listening.subscribe<{ readonly result: AgentResult }>(agentResults.topic("*"));
-    await results.ready();
+    const from = (await listening.ports.eventLog.lastSequence()) + 1;
     const { status, stdout, stderr, leftOver } = await flotilla(flags(source.path, MODEL, "--agents", "2", "--json"), {
       env: who(),
     });
@@ -124,8 +123,11 @@ describe.skipIf(nats.missing !== undefined)("flotilla task --servers", { timeout
     const sessions = [one, two].map(({ requests }) => requests[0]?.headers["x-session-id"]).sort();
     expect(sessions).toEqual([`${view.taskId}/agent-dev-001`, `${view.taskId}/agent-dev-002`]);
     expect(await readdir(workspaces)).toEqual([]);
-    for (const _ of [1, 2]) {
-      const { bundle } = (await results.next()).value?.event.result.place ?? {};
+    const told = await listening.ports.eventLog.read("topic.agent.results.*", from, 3);
+    expect(told).toHaveLength(2);
+    for (const logged of told) {
+      const fed = parse(agentResults, logged);
+      const { bundle = "" } = (fed.kind === "event" && "result" in fed.event.data && fed.event.data.result.place) || {};
       expect(bundle).toMatch(/^[0-9a-f]{64}$/);
       expect(await listening.ports.blobs.has(bundle)).toBe(false);
     }

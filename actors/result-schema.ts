@@ -1,7 +1,5 @@
-// The topics that actors of different nodes meet on: each one's name and what an event of it is. Declared here and nowhere else.
-// It is not who publishes or subscribes (agent-actor.ts, collector.ts).
-//
-// SJ1  What comes from a topic was written by another process, perhaps by another version: it is parsed before it is believed.
+// The schema of an agent's result where it comes from another process: parsed before it is believed.
+// It is not what a result means (agent/result.ts).
 
 import { z } from "zod";
 import type { AgentResult } from "./agent/result.ts";
@@ -55,7 +53,7 @@ const diffStat = z.object({
   deleted: count,
 });
 
-const result = z.object({
+export const resultSchema: z.ZodType<AgentResult> = z.object({
   taskId: z.string(),
   agentId: z.string(),
   role: z.string(),
@@ -79,15 +77,4 @@ const result = z.object({
       keptIn: z.string().exactOptional(),
     })
     .exactOptional(),
-}) satisfies z.ZodType<AgentResult>;
-
-/** Results of one task's agents, each published by the agent itself and read by the collector that has the task. */
-export const agentResults = {
-  topic: (taskId: string): string => `agent.results.${taskId}`,
-  /** The result, or for one that is larger than an event may be the hash of the blob that holds it as JSON. */
-  event: z.discriminatedUnion("kind", [
-    z.object({ kind: z.literal("result"), result }),
-    z.object({ kind: z.literal("blob"), blob: z.string() }),
-  ]),
-  result,
-} as const;
+});
