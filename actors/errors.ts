@@ -37,7 +37,7 @@ export const fail = errorsFrom({
   // What several services say.
   FieldInvalid: { retryable: false, remedy: "Correct the field that the message names." },
   StoryUnknown: { retryable: false, remedy: "Use the id of a story that exists: flotilla story list." },
-  PlanInvalid: { retryable: false, remedy: "Correct what the message names in the plan or its tasks." },
+  StoryPlanInvalid: { retryable: false, remedy: "Correct what the message names in the plan or its tasks." },
   VersionStale: { retryable: false, remedy: "Read it again, look at what has changed, then repeat with its version." },
   RoleUnknown: { retryable: false, remedy: "Use one of the roles that the message lists." },
   PhaseUnknown: { retryable: false, remedy: "Use one of the phases that the message lists." },

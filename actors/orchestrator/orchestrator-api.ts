@@ -171,7 +171,7 @@ export interface OrchestratorApi {
   /** What happens in it, from its beginning, to its end. Throws DeliberationUnknown. */
   watch(taskId: string): AsyncIterable<DeliberationUpdate>;
   orchestrate(request: OrchestrationRequest): Promise<Orchestration>;
-  /** Tasks for a plan, checked, and kept nowhere. Throws PlanInvalid, ModelReplyInvalid. */
+  /** Tasks for a plan, checked, and kept nowhere. Throws StoryPlanInvalid, ModelReplyInvalid. */
   deriveSubtasks(request: {
     readonly storyId?: string;
     readonly plan: Pick<Plan, "id" | "title" | "text" | "steps">;

@@ -125,7 +125,7 @@ export interface PlanningApi {
       readonly feedback?: string;
     },
   ): Promise<Moved>;
-  /** Replaces a plan that is not approved yet. Throws StoryUnknown, VersionStale, PlanInvalid, StoryFixed. */
+  /** Replaces a plan that is not approved yet. Throws StoryUnknown, VersionStale, StoryPlanInvalid, StoryFixed. */
   proposePlan(
     change: Change & {
       readonly storyId: string;
@@ -133,7 +133,7 @@ export interface PlanningApi {
       readonly expectedVersion?: number;
     },
   ): Promise<Story>;
-  /** The tasks of the approved plan, once. Throws StoryUnknown, PlanUnknown, PlanInvalid (a cycle, an unknown role or dependency, a size). */
+  /** The tasks of the approved plan, once. Throws StoryUnknown, PlanUnknown, StoryPlanInvalid (a cycle, an unknown role or dependency, a size). */
   addTasks(
     change: Change & { readonly storyId: string; readonly planId: string; readonly tasks: readonly TaskDraft[] },
   ): Promise<Story>;

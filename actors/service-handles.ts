@@ -1,0 +1,75 @@
+// How a service of the fleet is reached by others: by the name of its actor, found anew when it has moved.
+// It is not the services themselves, and knows none of their classes: so services may call one another without importing one another.
+//
+// SH1  A call that certainly did not run is made again, for as long as its deadline allows: a service whose node has died comes back within
+//      the lease. One whose outcome is unknown is told to the caller, whose idempotency key makes a repetition safe.
+
+import { type ActorSystem, type AnyHandle, isFlotillaError, sleep } from "../runtime/index.ts";
+import type { ContextApi } from "./context/context-api.ts";
+import type { OrchestratorApi } from "./orchestrator/orchestrator-api.ts";
+import type { PlanningApi } from "./planning/planning-api.ts";
+import type { WorkspaceRunnerApi } from "./workspace-runner/workspace-runner-api.ts";
+
+/** Names of the actors; each has the namespace SERVICES. */
+export const SERVICE_NAMES = ["planning", "context", "orchestrator", "workspace-runner"] as const;
+export type ServiceName = (typeof SERVICE_NAMES)[number];
+
+export const SERVICES = "services";
+
+/** How long a call may take, how it is ended early, and how often it may be made again where that is safe. */
+export interface ServiceCall {
+  /** Default 30,000. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+const TIMEOUT_MS = 30_000;
+const AGAIN_MS = 100;
+/** What certainly did not run (SH1). */
+const NOT_RUN: ReadonlySet<string> = new Set(["NoSuchActor", "Unavailable", "MailboxFull", "ActorEnded"]);
+
+type Method = (...args: unknown[]) => Promise<unknown>;
+
+/** Methods that answer once. Streams need the service's type: `system.get(name, Type, SERVICES)`. */
+export type Client<Api> = {
+  [M in keyof Api as Api[M] extends (...args: never[]) => Promise<unknown> ? M : never]: Api[M];
+};
+
+/** Calls a service by its name. Throws what it throws; Unavailable or NoSuchActor when it was not there for the whole time. */
+export function serviceClient<Api>(
+  system: ActorSystem,
+  name: ServiceName,
+  { timeoutMs = TIMEOUT_MS, signal }: ServiceCall = {},
+): Client<Api> {
+  let known: Promise<AnyHandle> | undefined;
+  const call = async (method: string, args: unknown[]): Promise<unknown> => {
+    const untilMs = system.clock.now() + timeoutMs;
+    for (;;) {
+      try {
+        known ??= system.get(name, undefined, SERVICES) as Promise<AnyHandle>;
+        const handle = await known;
+        const leftMs = Math.max(1, untilMs - system.clock.now());
+        const options = { timeoutMs: leftMs, ...(signal !== undefined && { signal }) };
+        return await (handle.with(options) as unknown as Record<string, Method>)[method]?.(...args);
+      } catch (error) {
+        known = undefined;
+        const mayRepeat = isFlotillaError(error) && NOT_RUN.has(error.code);
+        if (!mayRepeat || signal?.aborted || system.clock.now() + AGAIN_MS >= untilMs) throw error;
+        await sleep(system.clock, AGAIN_MS, signal);
+      }
+    }
+  };
+  return new Proxy({} as Client<Api>, {
+    get: (_, method) =>
+      typeof method === "string" && method !== "then" ? (...args: unknown[]) => call(method, args) : undefined,
+  });
+}
+
+export const planningOf = (system: ActorSystem, call?: ServiceCall): Client<PlanningApi> =>
+  serviceClient(system, "planning", call);
+export const contextOf = (system: ActorSystem, call?: ServiceCall): Client<ContextApi> =>
+  serviceClient(system, "context", call);
+export const orchestratorOf = (system: ActorSystem, call?: ServiceCall): Client<OrchestratorApi> =>
+  serviceClient(system, "orchestrator", call);
+export const runnerOf = (system: ActorSystem, call?: ServiceCall): Client<WorkspaceRunnerApi> =>
+  serviceClient(system, "workspace-runner", call);
