@@ -4,7 +4,7 @@
 // SH1  A call that certainly did not run is made again, for as long as its deadline allows: a service whose node has died comes back within
 //      the lease. One whose outcome is unknown is told to the caller, whose idempotency key makes a repetition safe.
 
-import { type ActorSystem, type AnyHandle, isFlotillaError, sleep } from "../runtime/index.ts";
+import { type ActorSystem, isFlotillaError, sleep } from "../runtime/index.ts";
 import type { ContextApi } from "./context/context-api.ts";
 import type { OrchestratorApi } from "./orchestrator/orchestrator-api.ts";
 import type { PlanningApi } from "./planning/planning-api.ts";
@@ -29,6 +29,7 @@ const AGAIN_MS = 100;
 const NOT_RUN: ReadonlySet<string> = new Set(["NoSuchActor", "Unavailable", "MailboxFull", "ActorEnded"]);
 
 type Method = (...args: unknown[]) => Promise<unknown>;
+type Callable = { with(options: ServiceCall): Record<string, Method> };
 
 /** Methods that answer once. Streams need the service's type: `system.get(name, Type, SERVICES)`. */
 export type Client<Api> = {
@@ -41,16 +42,16 @@ export function serviceClient<Api>(
   name: ServiceName,
   { timeoutMs = TIMEOUT_MS, signal }: ServiceCall = {},
 ): Client<Api> {
-  let known: Promise<AnyHandle> | undefined;
+  let known: Promise<Callable> | undefined;
   const call = async (method: string, args: unknown[]): Promise<unknown> => {
     const untilMs = system.clock.now() + timeoutMs;
     for (;;) {
       try {
-        known ??= system.get(name, undefined, SERVICES) as Promise<AnyHandle>;
+        known ??= system.get(name, undefined, SERVICES) as unknown as Promise<Callable>;
         const handle = await known;
         const leftMs = Math.max(1, untilMs - system.clock.now());
         const options = { timeoutMs: leftMs, ...(signal !== undefined && { signal }) };
-        return await (handle.with(options) as unknown as Record<string, Method>)[method]?.(...args);
+        return await handle.with(options)[method]?.(...args);
       } catch (error) {
         known = undefined;
         const mayRepeat = isFlotillaError(error) && NOT_RUN.has(error.code);
