@@ -37,6 +37,15 @@ export {
 } from "./tool.ts";
 export { describeTools, type ToolSchema, toolSchemas } from "./tool-schema.ts";
 export {
+  type BackendJob,
+  type JobEnd,
+  type JobLine,
+  type JobSpec,
+  WORKSPACE_ARGUMENT,
+  type WorkspaceBackend,
+  type WorkspaceSource,
+} from "./workspace/backend.ts";
+export {
   bundleStart,
   bundleWork,
   type CloneBundleRequest,
