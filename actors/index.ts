@@ -28,3 +28,6 @@ export { agentResults } from "./events/channels.ts";
 export { fleetActorTypes } from "./fleet-actor-types.ts";
 export { contentKey, type TaskContent } from "./result-cache.ts";
 export type { AgentOrder, Origin, Workplace } from "./workplace.ts";
+
+/** The services of a fleet: loaded when they are wanted, because a node that only hosts agents shall not hold them. */
+export const loadServices = () => import("./services.ts");
