@@ -11,7 +11,6 @@ import { ClosingLine } from "./test/support/closing-line.ts";
 
 const LONG = [
   "test/flow/**/*.test.ts",
-  "test/runtime/processes/process.test.ts",
   "test/runtime/isolation/isolation.test.ts",
   "test/runtime/isolation/process.test.ts",
   "test/tools/tests-runners.test.ts",
