@@ -149,9 +149,7 @@ function saysWho(words: readonly Word[]): boolean {
   const as = words.findIndex((_, index) =>
     ["as a", "as an", "as the"].some((phrase) => isPhraseAt(words, index, phrase)),
   );
-  if (as < 0) return false;
-  const wants = words.findIndex((_, at) => at > as + 2 && WANTS.some((phrase) => isPhraseAt(words, at, phrase)));
-  return wants >= 0 || saysWho(words.slice(as + 1));
+  return as >= 0 && words.some((_, at) => at > as + 2 && WANTS.some((phrase) => isPhraseAt(words, at, phrase)));
 }
 
 /** A reason is two words at least. */

@@ -39,8 +39,11 @@ export function wordsOf(text: string): readonly Word[] {
 }
 
 /** Whether the words from `index` on are those of `phrase`, which is lower-case with single spaces. */
-export const isPhraseAt = (words: readonly Word[], index: number, phrase: string): boolean =>
-  phrase.split(" ").every((part, offset) => words[index + offset]?.lower === part);
+export function isPhraseAt(words: readonly Word[], index: number, phrase: string): boolean {
+  // Nearly every word is not the first of the phrase: that is told without cutting it up.
+  if (!phrase.startsWith(words[index]?.lower ?? " ")) return false;
+  return phrase.split(" ").every((part, offset) => words[index + offset]?.lower === part);
+}
 
 /** Where `phrase` begins, first; -1 when nowhere. */
 export const phraseIndex = (words: readonly Word[], phrase: string, from = 0): number =>

@@ -290,7 +290,7 @@ describe("for every text", () => {
         expect(tasks.some(({ phase }) => phase === "DOCS")).toBe(true);
         expect(tasks).toEqual(derive(lines.join("\n")));
       }),
-      { numRuns: 500 },
+      { numRuns: 250 },
     );
   });
 

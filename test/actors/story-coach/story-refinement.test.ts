@@ -108,7 +108,7 @@ describe("for every story", () => {
         expect(scoreStory(after).score).toBeGreaterThanOrEqual(scoreStory(before).score);
         expect(refineStory(after)).toEqual(after);
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 
@@ -123,7 +123,7 @@ describe("for every story", () => {
         const kept = unmarked(after.description).replace(/\s/g, "");
         expect(kept).toBe(unmarked(before.description).replace(/\s/g, ""));
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
   });
 });

@@ -212,7 +212,7 @@ describe("for every report", () => {
         expect(after.score).toBeGreaterThanOrEqual(before.score);
         expect(GATES.indexOf(after.gate)).toBeGreaterThanOrEqual(GATES.indexOf(before.gate));
       }),
-      { numRuns: 500 },
+      { numRuns: 250 },
     );
   });
 
@@ -232,7 +232,7 @@ describe("for every report", () => {
           expect(GATES.indexOf(after.gate)).toBeLessThanOrEqual(GATES.indexOf(before.gate));
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 250 },
     );
   });
 
