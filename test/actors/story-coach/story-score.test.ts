@@ -174,7 +174,7 @@ describe("readiness", () => {
       const full = { title: "Long", description: phrase.repeat(20_000 / phrase.length), criteria: [phrase.repeat(80)] };
       const start = performance.now();
       scoreStory(full);
-      expect(performance.now() - start).toBeLessThan(500);
+      expect(performance.now() - start).toBeLessThan(1_500);
     }
   });
 
