@@ -20,13 +20,14 @@ import type { Notice } from "./story-record.ts";
 const WAITING_MAX = 10_000;
 const DECIDED_MAX = 1_000;
 const RETRY_MS = 1_000;
+const TIMER_MAX_MS = 24 * 60 * 60 * 1_000;
 /** Who lets a question expire. */
 const PLANNING: By = { kind: "system", id: "planning" };
 
 const recordSchema = z.object({ approval: approvalSchema, expiresAtMs: z.number().exactOptional() });
 type AskRecord = Readonly<z.infer<typeof recordSchema>>;
 
-export interface AsksOptions extends Pick<OutboxOptions<AskRecord>, "system" | "log"> {
+export interface AsksOptions extends Pick<OutboxOptions<AskRecord>, "system" | "timers" | "log"> {
   readonly random: Random;
   readonly trace: () => string | undefined;
   /** Hears of every question that changes. */
@@ -43,7 +44,7 @@ export class Asks {
   readonly #ended = new Set<string>();
 
   constructor(options: AsksOptions) {
-    const { system, log, onApproval } = options;
+    const { system, timers, log, onApproval } = options;
     this.#options = options;
     this.#clock = system.clock;
     const onHeld = (id: string, record: AskRecord | undefined) => {
@@ -52,7 +53,14 @@ export class Asks {
       if (record.approval.status === "waiting") this.#expireLater(record);
       else this.#end(id);
     };
-    this.#documents = new OutboxDocuments({ system, prefix: "planning.ask", schema: recordSchema, log, onHeld });
+    this.#documents = new OutboxDocuments({
+      system,
+      timers,
+      prefix: "planning.ask",
+      schema: recordSchema,
+      log,
+      onHeld,
+    });
   }
 
   load(): Promise<void> {
@@ -130,20 +138,22 @@ export class Asks {
     return { body: record, letters: [letter], field: "question" };
   }
 
-  #expireLater(record: AskRecord): void {
+  #expireLater(record: AskRecord, atLeastMs = 0): void {
     const { approval, expiresAtMs } = record;
     if (expiresAtMs === undefined) return;
     this.#timers.get(approval.id)?.cancel();
-    const expire = () =>
-      this.#documents
-        .change(approval.id, undefined, (now) => this.#expired(now))
-        // Not over yet when the wait was longer than a timer can be; not written when the store is away.
-        .then((now) => now?.approval.status === "waiting" && this.#expireLater(now))
-        .catch(() => this.#expireLater({ approval, expiresAtMs: this.#clock.now() + RETRY_MS }));
-    this.#timers.set(
-      approval.id,
-      this.#clock.schedule(expiresAtMs - this.#clock.now(), () => void expire()),
-    );
+    const expire = async () => {
+      try {
+        const now = await this.#documents.change(approval.id, undefined, (before) => this.#expired(before));
+        // It waited for longer than one timer does.
+        if (now?.approval.status === "waiting") this.#expireLater(now);
+      } catch (error) {
+        this.#options.log("warn", "a question cannot expire yet", { approvalId: approval.id, error: String(error) });
+        this.#expireLater(record, RETRY_MS);
+      }
+    };
+    const leftMs = Math.max(expiresAtMs - this.#clock.now(), atLeastMs);
+    this.#timers.set(approval.id, this.#options.timers.after(Math.min(leftMs, TIMER_MAX_MS), expire));
   }
 
   #end(id: string): void {

@@ -10,7 +10,7 @@ import type { PlanningApi } from "./planning-api.ts";
 import { type Epic, epicSchema, type Project, projectSchema } from "./story.ts";
 import type { Notice } from "./story-record.ts";
 
-export interface CatalogueOptions extends Pick<OutboxOptions<unknown>, "system" | "log"> {
+export interface CatalogueOptions extends Pick<OutboxOptions<unknown>, "system" | "timers" | "log"> {
   readonly random: Random;
   readonly trace: () => string | undefined;
 }
@@ -21,10 +21,10 @@ export class Catalogue {
   readonly #epics: OutboxDocuments<Epic>;
 
   constructor(options: CatalogueOptions) {
-    const { system, log } = options;
+    const { system, timers, log } = options;
     this.#options = options;
-    this.#projects = new OutboxDocuments({ system, log, prefix: "planning.project", schema: projectSchema });
-    this.#epics = new OutboxDocuments({ system, log, prefix: "planning.epic", schema: epicSchema });
+    this.#projects = new OutboxDocuments({ system, timers, log, prefix: "planning.project", schema: projectSchema });
+    this.#epics = new OutboxDocuments({ system, timers, log, prefix: "planning.epic", schema: epicSchema });
   }
 
   async load(): Promise<void> {

@@ -15,7 +15,7 @@
 
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { type Clock, type LogLevel, sleep, type Timer } from "../../runtime/index.ts";
+import { type ActorTimers, type Clock, type LogLevel, sleep, type Timer } from "../../runtime/index.ts";
 import { agileEvents } from "../events/channels.ts";
 import { type Document, Documents } from "../events/documents.ts";
 import { type Envelope, envelopeSchema } from "../events/envelope.ts";
@@ -56,8 +56,12 @@ export interface Change<Body> {
   readonly maxBytes?: number;
 }
 
+/** Timers that end with whoever owns the documents, whichever way that ends. */
+export type Timers = Pick<ActorTimers, "after">;
+
 export interface OutboxOptions<Body> {
   readonly system: PostSystem;
+  readonly timers: Timers;
   readonly prefix: string;
   readonly schema: z.ZodType<Body>;
   readonly log: (level: LogLevel, message: string, data?: Readonly<Record<string, unknown>>) => void;
@@ -265,37 +269,33 @@ export class OutboxDocuments<Body> {
   #mend(id: string, delayMs = MEND_MIN_MS): void {
     if (this.#closed || this.#mending.has(id)) return;
     const again = async () => {
-      await this.#lane(id, async () => {
-        const held = delayMs === 0 ? this.#held.get(id) : await this.#read(id);
-        if (held !== undefined) await this.#send(held);
-      }).then(
-        () => this.#mending.delete(id),
-        (error: unknown) => {
-          this.#options.log("warn", "a document cannot be told of yet", { document: id, error: String(error) });
-          this.#mending.delete(id);
-          this.#mend(id, Math.min(MEND_MAX_MS, Math.max(MEND_MIN_MS, delayMs * 2)));
-        },
-      );
+      try {
+        await this.#lane(id, async () => {
+          const held = delayMs === 0 ? this.#held.get(id) : await this.#read(id);
+          if (held !== undefined) await this.#send(held);
+        });
+        this.#mending.delete(id);
+      } catch (error) {
+        this.#options.log("warn", "a document cannot be told of yet", { document: id, error: String(error) });
+        this.#mending.delete(id);
+        this.#mend(id, Math.min(MEND_MAX_MS, Math.max(MEND_MIN_MS, delayMs * 2)));
+      }
     };
-    this.#mending.set(
-      id,
-      this.#clock.schedule(delayMs, () => void again()),
-    );
+    this.#mending.set(id, this.#options.timers.after(delayMs, again));
   }
 
   #sweepSoon(): void {
     if (this.#closed || this.#sweep !== undefined) return;
-    this.#sweep = this.#clock.schedule(QUIET_MS, () => {
+    this.#sweep = this.#options.timers.after(QUIET_MS, async () => {
       const quiet: string[] = [];
       for (const id of this.#unclean) {
         const held = this.#held.get(id);
         if (held !== undefined && this.#clock.monotonic() - held.quietSince < QUIET_MS) break;
         quiet.push(id);
       }
-      void Promise.allSettled(quiet.map((id) => this.#clean(id))).then(() => {
-        this.#sweep = undefined;
-        if (this.#unclean.size > 0) this.#sweepSoon();
-      });
+      await Promise.allSettled(quiet.map((id) => this.#clean(id)));
+      this.#sweep = undefined;
+      if (this.#unclean.size > 0) this.#sweepSoon();
     });
   }
 

@@ -33,7 +33,7 @@ import {
   tasksInput,
   transitionInput,
 } from "./input.ts";
-import { type Change as DocumentChange, OutboxDocuments } from "./outbox-documents.ts";
+import { type Change as DocumentChange, OutboxDocuments, type Timers } from "./outbox-documents.ts";
 import type { Available, Blocked, Change, Decision, Moved, PlanningApi } from "./planning-api.ts";
 import type { PlanningRules } from "./rules.ts";
 import { type Approval, type Epic, idSchema, type Project, type ScoredReport, type Story } from "./story.ts";
@@ -65,6 +65,7 @@ type Input<M extends keyof PlanningApi> = Parameters<PlanningApi[M]>[0];
 
 export interface PlanningOptions {
   readonly system: PostSystem;
+  readonly timers: Timers;
   readonly random: Random;
   readonly table: StoryTable;
   readonly rules: PlanningRules;
@@ -86,13 +87,20 @@ export class PlanningService implements PlanningApi {
   readonly #gatesOf = new Map<string, readonly string[]>();
 
   constructor(options: PlanningOptions) {
-    const { system, log, random, trace = () => undefined } = options;
+    const { system, timers, log, random, trace = () => undefined } = options;
     this.#options = options;
     this.#trace = trace;
-    this.#catalogue = new Catalogue({ system, log, random, trace });
-    this.#asks = new Asks({ system, log, random, trace, onApproval: (approval) => this.#noteApproval(approval) });
+    this.#catalogue = new Catalogue({ system, timers, log, random, trace });
+    this.#asks = new Asks({
+      system,
+      timers,
+      log,
+      random,
+      trace,
+      onApproval: (approval) => this.#noteApproval(approval),
+    });
     this.#stories = new OutboxDocuments({
-      ...{ system, log, slim, whole, prefix: "planning.story", schema: storyRecordSchema },
+      ...{ system, timers, log, slim, whole, prefix: "planning.story", schema: storyRecordSchema },
       onHeld: (_, record) => record && this.#noteStory(record),
     });
   }

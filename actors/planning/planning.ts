@@ -19,88 +19,99 @@ export const PLANNING_SPAWN = { concurrency: 256 } as const satisfies SpawnOptio
 type Answer<M extends keyof PlanningApi> = ReturnType<PlanningApi[M]>;
 type Input<M extends keyof PlanningApi> = Parameters<PlanningApi[M]>[0];
 
-/** The actor type. `loadRules`: how stories and reports are judged, loaded when the actor starts. It fails to start with StoryTableInvalid. */
+class PlanningActor implements PlanningApi {
+  readonly #loadRules: () => Promise<PlanningRules>;
+  readonly #settings: PlanningSettings;
+  #started: PlanningService | undefined;
+
+  constructor(loadRules: () => Promise<PlanningRules>, settings: PlanningSettings) {
+    this.#loadRules = loadRules;
+    this.#settings = settings;
+  }
+
+  async onStart(): Promise<void> {
+    const { system, timers, random, log } = actorContext();
+    const text = this.#settings.table ?? (await readFile(new URL("story-states.yaml", import.meta.url), "utf8"));
+    const [table, rules] = await Promise.all([readStoryTable(text), this.#loadRules()]);
+    const trace = () => actorContext().trace?.traceparent;
+    this.#started = new PlanningService({ system, timers, random, table, rules, log, trace });
+    await this.#started.start();
+  }
+
+  async onStop(): Promise<void> {
+    await this.#started?.close();
+  }
+
+  get #service(): PlanningService {
+    if (this.#started === undefined) throw new Error("a message came before onStart was done");
+    return this.#started;
+  }
+
+  createProject(draft: Input<"createProject">): Answer<"createProject"> {
+    return this.#service.createProject(draft);
+  }
+  createEpic(draft: Input<"createEpic">): Answer<"createEpic"> {
+    return this.#service.createEpic(draft);
+  }
+  projects(): Answer<"projects"> {
+    return this.#service.projects();
+  }
+  epics(projectId?: string): Answer<"epics"> {
+    return this.#service.epics(projectId);
+  }
+  createStory(draft: Input<"createStory">): Answer<"createStory"> {
+    return this.#service.createStory(draft);
+  }
+  editStory(edit: Input<"editStory">): Answer<"editStory"> {
+    return this.#service.editStory(edit);
+  }
+  story(id: string): Answer<"story"> {
+    return this.#service.story(id);
+  }
+  stories(filter?: Input<"stories">): Answer<"stories"> {
+    return this.#service.stories(filter);
+  }
+  available(storyId: string): Answer<"available"> {
+    return this.#service.available(storyId);
+  }
+  transition(change: Input<"transition">): Answer<"transition"> {
+    return this.#service.transition(change);
+  }
+  proposePlan(change: Input<"proposePlan">): Answer<"proposePlan"> {
+    return this.#service.proposePlan(change);
+  }
+  addTasks(change: Input<"addTasks">): Answer<"addTasks"> {
+    return this.#service.addTasks(change);
+  }
+  taskChanged(change: Input<"taskChanged">): Answer<"taskChanged"> {
+    return this.#service.taskChanged(change);
+  }
+  recordReport(change: Input<"recordReport">): Answer<"recordReport"> {
+    return this.#service.recordReport(change);
+  }
+  approvals(filter?: Input<"approvals">): Answer<"approvals"> {
+    return this.#service.approvals(filter);
+  }
+  approval(id: string): Answer<"approval"> {
+    return this.#service.approval(id);
+  }
+  decide(decision: Input<"decide">): Answer<"decide"> {
+    return this.#service.decide(decision);
+  }
+  ask(question: Input<"ask">): Answer<"ask"> {
+    return this.#service.ask(question);
+  }
+}
+
+/**
+ * The actor type, made with one PlanningSettings. `loadRules`: how stories and reports are judged, loaded when the actor starts. It does not
+ * start with a table that cannot be used (StoryTableInvalid).
+ */
 export function definePlanning(loadRules: () => Promise<PlanningRules>) {
-  class PlanningActor implements PlanningApi {
-    readonly #settings: PlanningSettings;
-    #started: PlanningService | undefined;
-
+  class Planning extends PlanningActor {
     constructor(settings: PlanningSettings = {}) {
-      this.#settings = settings;
-    }
-
-    async onStart(): Promise<void> {
-      const { system, random, log } = actorContext();
-      const text = this.#settings.table ?? (await readFile(new URL("story-states.yaml", import.meta.url), "utf8"));
-      const [table, rules] = await Promise.all([readStoryTable(text), loadRules()]);
-      const trace = () => actorContext().trace?.traceparent;
-      this.#started = new PlanningService({ system, random, table, rules, log, trace });
-      await this.#started.start();
-    }
-
-    async onStop(): Promise<void> {
-      await this.#started?.close();
-    }
-
-    get #service(): PlanningService {
-      if (this.#started === undefined) throw new Error("a message came before onStart was done");
-      return this.#started;
-    }
-
-    createProject(draft: Input<"createProject">): Answer<"createProject"> {
-      return this.#service.createProject(draft);
-    }
-    createEpic(draft: Input<"createEpic">): Answer<"createEpic"> {
-      return this.#service.createEpic(draft);
-    }
-    projects(): Answer<"projects"> {
-      return this.#service.projects();
-    }
-    epics(projectId?: string): Answer<"epics"> {
-      return this.#service.epics(projectId);
-    }
-    createStory(draft: Input<"createStory">): Answer<"createStory"> {
-      return this.#service.createStory(draft);
-    }
-    editStory(edit: Input<"editStory">): Answer<"editStory"> {
-      return this.#service.editStory(edit);
-    }
-    story(id: string): Answer<"story"> {
-      return this.#service.story(id);
-    }
-    stories(filter?: Input<"stories">): Answer<"stories"> {
-      return this.#service.stories(filter);
-    }
-    available(storyId: string): Answer<"available"> {
-      return this.#service.available(storyId);
-    }
-    transition(change: Input<"transition">): Answer<"transition"> {
-      return this.#service.transition(change);
-    }
-    proposePlan(change: Input<"proposePlan">): Answer<"proposePlan"> {
-      return this.#service.proposePlan(change);
-    }
-    addTasks(change: Input<"addTasks">): Answer<"addTasks"> {
-      return this.#service.addTasks(change);
-    }
-    taskChanged(change: Input<"taskChanged">): Answer<"taskChanged"> {
-      return this.#service.taskChanged(change);
-    }
-    recordReport(change: Input<"recordReport">): Answer<"recordReport"> {
-      return this.#service.recordReport(change);
-    }
-    approvals(filter?: Input<"approvals">): Answer<"approvals"> {
-      return this.#service.approvals(filter);
-    }
-    approval(id: string): Answer<"approval"> {
-      return this.#service.approval(id);
-    }
-    decide(decision: Input<"decide">): Answer<"decide"> {
-      return this.#service.decide(decision);
-    }
-    ask(question: Input<"ask">): Answer<"ask"> {
-      return this.#service.ask(question);
+      super(loadRules, settings);
     }
   }
-  return defineActor("planning", PlanningActor, { version: "1" });
+  return defineActor("planning", Planning, { version: "1" });
 }
