@@ -74,7 +74,7 @@ export class Asks {
   }
 
   /** Throws ApprovalsFull, IdTaken, Unavailable. */
-  async ask({ key, by: _, storyId, taskId, subject, question, roles = [], timeoutMs }: Ask): Promise<Approval> {
+  async ask({ key, storyId, taskId, subject, question, roles = [], timeoutMs }: Ask): Promise<Approval> {
     if (this.#documents.size - this.#ended.size >= WAITING_MAX)
       throw planningError("ApprovalsFull", `${WAITING_MAX} questions wait for a person; no more are taken.`);
     const id = newId("ask", key, this.#options.random);
