@@ -49,7 +49,10 @@ export const fail = errorsFrom({
   },
   // The collector.
   SubmissionInvalid: { retryable: false, remedy: "Correct what the message names." },
-  TaskUnknown: { retryable: false, remedy: "Open the task first; finished tasks are forgotten after a while." },
+  TaskUnknown: {
+    retryable: false,
+    remedy: "Name a task that exists; a collector forgets finished ones after a while.",
+  },
   TaskOpenedTwice: { retryable: false, remedy: "Give each task its own id." },
   CollectorLost: { retryable: true, remedy: "Run the task again." },
   CollectorFull: { retryable: true, remedy: "Wait until an open task ends, or start a second collector." },
