@@ -266,6 +266,8 @@ export class Deliberations {
     const final = await this.#sit(held, order, deadlineMs);
     const told = held.over.signal.aborted ? undefined : await this.#settle(held, final);
     if (this.#running.get(order.taskId) === held) this.#running.delete(order.taskId);
+    // Who waits for one that the next life goes on with is told by the runtime that this one is over, and asks again.
+    if (told === undefined && this.#stopping.signal.aborted && held.isKept) return;
     held.end(told ?? abandoned(final));
     if (told === undefined) return;
     this.#parts.metrics.record(told);

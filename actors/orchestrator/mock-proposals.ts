@@ -9,7 +9,7 @@
 //   stubborn    as normal, and changes nothing after a review
 //   crash       fails each time, as a server does that answers with an error
 //   delay       as normal, after DELAY_MS
-//   malformed   thoughts that never end in place of a proposal, broken JSON in place of a review
+//   malformed   thoughts that never end in place of a proposal, broken JSON in place of a review or a choice
 
 import { type Clock, sleep } from "../../runtime/index.ts";
 import type { Model, ModelRequest } from "../agent/model.ts";
@@ -59,6 +59,7 @@ function replyTo({ messages, schema }: ModelRequest, behaviour: ProposalBehaviou
     case "review":
       return review(between("proposal", asked), given, bullets("Proposals are judged by:", brief), behaviour);
     case "choice":
+      if (behaviour === "malformed") return '{"choice": the first one, of';
       return choose(
         [...asked.matchAll(/<proposal \w+>\n([\s\S]*?)\n<\/proposal/g)].map(([, text = ""]) => text),
         given,

@@ -24,7 +24,6 @@ import { behaviourOf, mockProposals } from "./mock-proposals.ts";
 import type {
   CouncilDraft,
   Deliberation,
-  DeliberationEntry,
   DeliberationRequest,
   DeliberationUpdate,
   Orchestration,
@@ -157,8 +156,7 @@ export class OrchestratorService {
       const order = this.#order(taskId, full);
       return { ...order, rounds: options.peerReview ? Math.max(2, order.rounds) : 1 };
     });
-    const proposed = deliberation.results.filter(({ revisions }) => revisions.length > 0);
-    const choice = await this.#choose(full, proposed, options.architectSelection, deliberation, caller);
+    const choice = await this.#choose(full, deliberation, options.architectSelection, caller);
     const durationMs = clock.monotonic() - startedMs;
     return { executionId: `execution-${random.id()}`, taskId, ...choice, candidates: deliberation.results, durationMs };
   }
@@ -234,18 +232,21 @@ export class OrchestratorService {
 
   async #choose(
     request: CheckedRequest,
-    proposed: readonly DeliberationEntry[],
+    { taskId, status, results, error }: Deliberation,
     byArchitect: boolean,
-    { status, error }: Deliberation,
     { signal, deadlineMs }: Caller,
   ): Promise<Choice> {
+    const proposed = results.filter(({ revisions }) => revisions.length > 0);
     const [winner] = proposed;
     if (winner === undefined) throw withoutProposal(status, error);
-    if (!byArchitect) return { winner, selection: { by: "ranking", reason: ranking(proposed) } };
+    if (!byArchitect) {
+      const reason = [ranking(proposed), error?.message].filter((text) => text !== undefined).join(" ");
+      return { winner, selection: { by: "ranking", reason } };
+    }
     const { random } = this.#parts;
     const { clock } = this.#parts.system;
     const seat = this.#councils.first(roleNamed("ARCHITECT")) ?? this.#services();
-    const model = seat && this.#modelOf(seat, "architect");
+    const model = seat && this.#modelOf(seat, taskId);
     const untilMs = Math.min(deadlineMs, clock.now() + ARCHITECT_MS);
     return chooseProposal(briefOf(request, roleNamed(request.role)), proposed, {
       ...{ model, clock, random, signal, deadlineMs: untilMs },

@@ -100,7 +100,7 @@ function callerNow() {
   return { signal, deadlineMs };
 }
 
-/** Stand until the deriver of tasks and the story flow are on this branch: the integrator puts them in their place in onStart. */
+/** Until there are a deriver of tasks and a story flow, which take its place in onStart. */
 const UNWIRED: Pick<OrchestratorParts, "derive" | "flow"> = {
   derive: async () => {
     throw new Error("no deriver of tasks is wired to this orchestrator");

@@ -31,10 +31,10 @@ const WORDS_MAX = 900;
 const SENTENCE_WORDS_MIN = 3;
 
 const WORD = /[\p{L}\p{N}_]+/gu;
-const STEP = /^\s*(?:[-*+]|\d+[.)])\s+\S/gm;
+const STEP = /^\s*(?:[-*+]|\d+[.)])\s+\S.*/gm;
 /** A path, a call, or code. */
 const NAME =
-  /\b[\w-]+\/[\w./-]+|\b\w+\.(?:[cm]?[jt]sx?|py|go|rs|java|rb|sql|ya?ml|json|toml|md|sh|html|css)\b|\b\w+\(|`[^`\n]+`/;
+  /\b[\w-]+\/[\w./-]+|\b\w+\.(?:[cm]?[jt]sx?|py|go|rs|java|rb|sql|ya?ml|json|toml|md|sh|html|css)\b|\b\w+\(|`[^`\n]+`/g;
 const CHECKS: ReadonlySet<string> = new Set("test check verify assert cover coverage measure lint".split(" "));
 const RISKS: ReadonlySet<string> = new Set(
   "risk edge fail failure error limit unless assume assumption invalid empty missing concurrent rollback break wrong".split(
@@ -110,17 +110,25 @@ export function substancePart(proposal: ReadProposal, task: string): Measured {
   if (parts.length < 1)
     reasons.push(words < WORDS_MIN ? `It has ${words} words.` : `It has ${words} words where ${WORDS_MAX} are enough.`);
   if (parts.relevance < 0.5) reasons.push("It hardly speaks of the task.");
-  if (parts.concreteness < 0.5)
+  if (parts.concreteness < 0.3)
     reasons.push("It says little that could be done and checked: steps, names, tests, risks.");
   if (parts.economy < 0.8) reasons.push("It says the same things again.");
   const names = Object.keys(SUBSTANCE) as (keyof typeof SUBSTANCE)[];
   return { value: names.reduce((sum, name) => sum + SUBSTANCE[name] * parts[name], 0), reasons };
 }
 
+/** What could be done and checked, each kind counted once for each different thing; no number of things makes it whole. */
 function concreteness({ text, stems }: ReadProposal): number {
-  const has = (words: ReadonlySet<string>) => [...words].some((word) => stems.has(stem(word)));
-  const found = [(text.match(STEP)?.length ?? 0) >= 2, NAME.test(text), has(CHECKS), has(RISKS)];
-  return found.filter(Boolean).length / found.length;
+  const among = (words: ReadonlySet<string>) => [...words].filter((word) => stems.has(stem(word))).length;
+  const shares = [
+    among(CHECKS) / (among(CHECKS) + 1),
+    among(RISKS) / (among(RISKS) + 1),
+    ...[STEP, NAME].map((pattern) => {
+      const found = new Set(text.match(pattern)).size;
+      return found / (found + 2);
+    }),
+  ];
+  return shares.reduce((sum, share) => sum + share, 0) / shares.length;
 }
 
 /** Share of its sentences that it says for the first time (PS2). */
