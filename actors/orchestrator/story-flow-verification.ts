@@ -100,7 +100,7 @@ export class StoryVerification {
     const { planning, attemptsMax, onStory, log } = this.#options;
     const story = await planning.story(storyId);
     if (story.state !== "BUILD" || treeOf(story) !== tree) return onStory(story);
-    const scores = await this.#record(storyId, verified);
+    const scores = await this.#record(storyId, tree, verified);
     const blocking = scores.filter(({ gate }) => gate === "block");
     if (blocking.length === 0) {
       const moved = await planning.transition({
@@ -121,12 +121,12 @@ export class StoryVerification {
   }
 
   /** What was verified counts for BUILD and for TEST: it is the same code. */
-  async #record(storyId: string, { report, commit }: Verified): Promise<readonly ScoredReport[]> {
+  async #record(storyId: string, tree: string, { report, commit }: Verified): Promise<readonly ScoredReport[]> {
     const { planning } = this.#options;
     const told = createHash("sha256").update(JSON.stringify(report)).digest("base64url").slice(0, 16);
     const scores: ScoredReport[] = [];
     for (const phase of ["BUILD", "TEST"]) {
-      const change = flowChange(storyId, `report ${phase} ${commit} ${told}`);
+      const change = flowChange(storyId, `report ${phase} ${tree} ${commit} ${told}`);
       scores.push(await planning.recordReport({ ...change, phase, report }));
     }
     return scores;

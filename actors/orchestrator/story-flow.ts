@@ -22,6 +22,7 @@
 import { type ActorSystem, isFlotillaError } from "../../runtime/index.ts";
 import type { ModelSpec } from "../agent-actor.ts";
 import type { ContextApi } from "../context/context-api.ts";
+import { fail as refuse } from "../errors.ts";
 import { agentRequests, agentResults, agileEvents } from "../events/channels.ts";
 import { consume } from "../events/consumer.ts";
 import type { ChannelEvent } from "../events/feed.ts";
@@ -149,23 +150,25 @@ export class StoryFlow {
     const { signal } = this.#end;
     const shared = { system, log, signal, concurrency: CONCURRENCY };
     const laneOf = (event: { readonly correlationId: string }) => event.correlationId;
-    try {
-      await this.#scan();
-      await Promise.all([
-        consume({
-          ...{ ...shared, channel: agileEvents, name: "orchestrator-agile", laneOf, onGap: () => this.#scan() },
-          handle: (event) => this.#guard(() => this.#onAgile(event)),
-        }),
-        consume({
-          ...{ ...shared, channel: agentResults, name: "orchestrator-results", laneOf },
-          handle: (event, { topic }) => this.#guard(() => this.#results.take(event, topic)),
-        }),
-        this.#results.sweeps(),
-      ]);
-    } catch (error) {
-      if (!signal.aborted && !isFlotillaError(error, "Closed"))
-        log("error", "the story flow ended", { error: String(error) });
-    }
+    await this.#scan().catch((error: unknown) => this.#giveUp(error));
+    if (signal.aborted) return;
+    const agile = consume({
+      ...{ ...shared, channel: agileEvents, name: "orchestrator-agile", laneOf, onGap: () => this.#scan() },
+      handle: (event) => this.#guard(() => this.#onAgile(event)),
+    });
+    const results = consume({
+      ...{ ...shared, channel: agentResults, name: "orchestrator-results", laneOf },
+      handle: (event, { topic }) => this.#guard(() => this.#results.take(event, topic)),
+    });
+    const parts = [agile, results, this.#results.sweeps()];
+    await Promise.all(parts.map((part) => part.catch((error: unknown) => this.#giveUp(error))));
+  }
+
+  /** What no waiting mends: the system is closed, or documents cannot be read. The other parts end with it. */
+  #giveUp(error: unknown): void {
+    if (this.#end.signal.aborted) return;
+    this.#options.log("error", "the story flow ends", { error: String(error) });
+    this.#end.abort(error);
   }
 
   async #guard(handle: () => Promise<void>): Promise<void> {
@@ -319,6 +322,7 @@ export class StoryFlow {
     const { planning, derive, log } = this.#options;
     try {
       const tasks = freshIds(story, await derive(plan, story, this.#end.signal));
+      if (tasks.length === 0) throw refuse("StoryPlanInvalid", "No task could be derived from it.");
       return await planning.addTasks({ ...flowChange(story.id, `tasks ${plan.id}`), planId: plan.id, tasks });
     } catch (error) {
       if (!isFlotillaError(error, "StoryPlanInvalid")) throw error;
