@@ -27,8 +27,8 @@ export class StoryLanes {
   }
 }
 
-/** Said to be final of one call, and still no reason to give up on the service (FL2). */
-const NOT_THERE: ReadonlySet<string> = new Set(["NoSuchActor", "ActorEnded", "ActorStartFailed"]);
+/** Said to be final of one call, and still no reason to give up on the service (FL2). Where it is the own system that closed, all ends by that. */
+const NOT_THERE: ReadonlySet<string> = new Set(["NoSuchActor", "ActorEnded", "ActorStartFailed", "Closed"]);
 
 export const isTransient = (error: unknown): boolean =>
   isFlotillaError(error) && (error.retryable || NOT_THERE.has(error.code));

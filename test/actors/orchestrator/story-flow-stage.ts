@@ -3,7 +3,7 @@
 import { deadEvents } from "../../../actors/events/channels.ts";
 import { StoryFlow, type StoryFlowOptions } from "../../../actors/orchestrator/story-flow.ts";
 import type { Approval, TaskDraft } from "../../../actors/planning/story.ts";
-import { type ActorSystem, connect, topicSubject } from "../../../runtime/index.ts";
+import { type ActorSystem, type Clock, connect, systemClock, topicSubject } from "../../../runtime/index.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { StagePlanning } from "./story-flow-planning.ts";
 import { type StageOutcome, type StageRequest, StageRunner } from "./story-flow-runner.ts";
@@ -21,20 +21,30 @@ export interface StagePlan {
   readonly flow?: Partial<StoryFlowOptions>;
 }
 
-const QUICK = { retryPauseMs: 1, contextWaitMs: 200 };
+/** Pauses last a hundredth: consumers try again and save their places within a life of some milliseconds. */
+const HASTY: Clock = {
+  ...systemClock,
+  schedule: (delayMs, run, keepAlive) => systemClock.schedule(delayMs / 100, run, keepAlive),
+};
+const SETTINGS = { lostAfterMs: 3_600_000 };
 
 export class Stage {
   readonly system: ActorSystem;
+  /** The same, for the flow. */
+  readonly hasty: ActorSystem;
   readonly planning: StagePlanning;
   readonly runner: StageRunner;
   readonly logged: string[] = [];
   readonly #plan: StagePlan;
   readonly #end = new AbortController();
   readonly #running: Promise<void>;
-  readonly #flows: StoryFlow[] = [];
+  readonly flows: StoryFlow[] = [];
 
   constructor(system: ActorSystem, plan: StagePlan) {
     this.system = system;
+    this.hasty = new Proxy(system, {
+      get: (target, name) => (name === "clock" ? HASTY : Reflect.get(target, name, target)),
+    });
     this.#plan = plan;
     this.planning = new StagePlanning(system);
     this.runner = new StageRunner(system, plan.script);
@@ -49,19 +59,19 @@ export class Stage {
   begin(more: Partial<StoryFlowOptions> = {}): StoryFlow {
     const { tasks, flow: given } = this.#plan;
     const flow = new StoryFlow({
-      ...{ system: this.system, planning: this.planning.client, runner: this.runner.client, context: undefined },
+      ...{ system: this.hasty, planning: this.planning.client, runner: this.runner.client, context: undefined },
       ...{ model: { kind: "mock" }, log: (level, message) => this.logged.push(`${level} ${message}`) },
       derive: async ({ text }) => tasks ?? text.split("\n").map((line, at) => draft(`t${at}`, { text: line.slice(2) })),
-      ...{ ...given, ...more, settings: { ...QUICK, ...given?.settings, ...more.settings } },
+      ...{ ...given, ...more, settings: { ...SETTINGS, ...given?.settings, ...more.settings } },
     });
-    this.#flows.push(flow);
+    this.flows.push(flow);
     flow.start();
     return flow;
   }
 
   async close(): Promise<void> {
     this.#end.abort();
-    await Promise.all([this.#running, ...this.#flows.map((flow) => flow.stop())]);
+    await Promise.all([this.#running, ...this.flows.map((flow) => flow.stop())]);
     await this.system.close();
   }
 

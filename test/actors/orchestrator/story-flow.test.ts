@@ -5,7 +5,7 @@ import { fail } from "../../../actors/errors.ts";
 import { agileEvents } from "../../../actors/events/channels.ts";
 import type { TaskDraft } from "../../../actors/planning/story.ts";
 import { sendResult } from "../../../actors/result-post.ts";
-import { FlotillaError, topicSubject } from "../../../runtime/index.ts";
+import { FlotillaError, sleep, systemClock, topicSubject } from "../../../runtime/index.ts";
 import { agentResult } from "../../support/agent-result.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { PERSON } from "./story-flow-planning.ts";
@@ -220,14 +220,18 @@ describe("an attempt that came to nothing", () => {
   it("is found when nothing was told of its end", async () => {
     const stage = await building({
       ...{ tasks: [draft("a")], script: ({ attempt }) => (attempt === 1 ? "silent" : "done") },
-      flow: { settings: { lostAfterMs: 20 } },
+      flow: { settings: { lostAfterMs: 2_000 } },
     });
     await stage.finishes("s");
     expect((await stage.request("s-a-2")).text).toContain("ResultLost");
   });
 
   it("is left alone while its job runs", async () => {
-    const stage = await building({ tasks: [draft("a")], script: () => "held", flow: { settings: { lostAfterMs: 5 } } });
+    const stage = await building({
+      tasks: [draft("a")],
+      script: () => "held",
+      flow: { settings: { lostAfterMs: 500 } },
+    });
     const request = await stage.request("s-a-1");
     let asked = 0;
     const { job } = stage.runner;
@@ -346,11 +350,44 @@ describe("events that come again, late, or are none", () => {
     expect(stage.runner.merged).toEqual(["a-b-c-1"]);
   });
 
+  it("a result that came while nobody lived is taken in, though Planning answers slowly", async () => {
+    const stage = await building({ tasks: [draft("a")], script: () => "held" });
+    const request = await stage.request("s-a-1");
+    await Promise.all(stage.flows.map((flow) => flow.stop()));
+    await stage.runner.result(request);
+    const { story } = stage.planning;
+    stage.planning.story = async (id) => {
+      await sleep(systemClock, 50);
+      return story.call(stage.planning, id);
+    };
+    stage.begin();
+    await stage.reaches("s", "TEST");
+    expect(stage.runner.merged).toEqual(["s-a-1"]);
+  });
+
+  it("a delivery that a stop broke off is made by the next life", async () => {
+    const stage = await building({ tasks: [draft("a")] });
+    const { deliver } = stage.runner;
+    let isAsked = false;
+    stage.runner.deliver = () => {
+      isAsked = true;
+      return new Promise(() => {});
+    };
+    await waitUntil("it shall be delivered", async () => {
+      await stage.planning.moveOn("s");
+      return isAsked;
+    });
+    await Promise.all(stage.flows.map((flow) => flow.stop()));
+    stage.runner.deliver = deliver;
+    stage.begin();
+    await stage.finishes("s");
+  });
+
   it("a service that is away is waited for, and no event is given up for it", async () => {
     const stage = await stageOf({ tasks: [draft("a")] });
     stage.planning.put("s");
     const { story } = stage.planning;
-    let isAway = 4;
+    let isAway = 8;
     stage.planning.story = async (id) => {
       if (isAway-- > 0) throw new FlotillaError("NoSuchActor", "There is no planning.");
       return story.call(stage.planning, id);
@@ -386,7 +423,7 @@ describe("what an agent is given", () => {
   ])("a word about it when the context service %s", async (_, getContext, said) => {
     const stage = await building({
       tasks: [draft("a")],
-      flow: { context: context(getContext), settings: { contextWaitMs: 30 } },
+      flow: { context: context(getContext), settings: { contextWaitMs: 3_000 } },
     });
     expect((await stage.request("s-a-1")).context).toContain(said);
     await stage.finishes("s");
