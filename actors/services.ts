@@ -3,6 +3,7 @@
 export { asyncApi } from "./events/asyncapi.ts";
 export { CHANNELS } from "./events/channels.ts";
 export { type Fed, feed, parse } from "./events/feed.ts";
+export { serviceHostOptions } from "./options.ts";
 export {
   contextOf,
   orchestratorOf,
@@ -11,4 +12,7 @@ export {
   SERVICE_NAMES,
   SERVICES,
   serviceClient,
+  watchDeliberation,
 } from "./service-handles.ts";
+export { serviceTypes, startServices } from "./service-host.ts";
+export { openRules } from "./service-rules.ts";

@@ -31,11 +31,14 @@ import type {
   OrchestratorApi,
   OrchestratorMetrics,
 } from "./orchestrator-api.ts";
+import type { FlowSettings } from "./story-flow.ts";
 
 /** What the orchestrator is started with: plain data, without keys. */
 export interface OrchestratorSettings {
   /** The model of councils and agents that were given none. Default: none, and who asks is told ModelUnset. */
   readonly model?: ModelSpec;
+  /** Of the story flow. */
+  readonly flow?: Partial<FlowSettings>;
 }
 
 type DeriveRequest = Parameters<OrchestratorApi["deriveSubtasks"]>[0];

@@ -2,15 +2,13 @@
 // What it answers is in orchestrator-service.ts, loaded when the actor starts: a node that has none holds no models in memory.
 
 import { type ActorHooks, actorContext, defineActor } from "../../runtime/index.ts";
-import { serviceHostOptions } from "../options.ts";
-import { contextOf, planningOf } from "../service-handles.ts";
 import type {
   DeliberationRequest,
   DeliberationUpdate,
   OrchestrationRequest,
   OrchestratorApi,
 } from "./orchestrator-api.ts";
-import type { OrchestratorParts, OrchestratorService, OrchestratorSettings } from "./orchestrator-service.ts";
+import type { OrchestratorService, OrchestratorSettings } from "./orchestrator-service.ts";
 
 class OrchestratorActor implements OrchestratorApi, ActorHooks {
   readonly #settings: OrchestratorSettings;
@@ -22,13 +20,8 @@ class OrchestratorActor implements OrchestratorApi, ActorHooks {
 
   async onStart(): Promise<void> {
     const { system, random, log } = actorContext();
-    const { OrchestratorService } = await import("./orchestrator-service.ts");
-    const { apiKey } = serviceHostOptions();
-    this.#service = new OrchestratorService({
-      ...{ system, random, settings: this.#settings, apiKey, log },
-      services: (call) => ({ planning: planningOf(system, call), context: contextOf(system, call) }),
-      ...UNWIRED,
-    });
+    const { openOrchestrator } = await import("./orchestrator-parts.ts");
+    this.#service = openOrchestrator({ system, random, settings: this.#settings, log });
     await this.#service.start();
   }
 
@@ -99,18 +92,6 @@ function callerNow() {
   const { signal, deadlineMs } = actorContext();
   return { signal, deadlineMs };
 }
-
-/** Until there are a deriver of tasks and a story flow, which take its place in onStart. */
-const UNWIRED: Pick<OrchestratorParts, "derive" | "flow"> = {
-  derive: async () => {
-    throw new Error("no deriver of tasks is wired to this orchestrator");
-  },
-  flow: {
-    start: () => {},
-    stop: async () => {},
-    stats: () => ({ storiesInFlight: 0, tasks: { pending: 0, dispatched: 0, done: 0, failed: 0 } }),
-  },
-};
 
 /** Spawned with its settings. */
 export const Orchestrator = defineActor("orchestrator", OrchestratorActor, { version: "1" });

@@ -75,7 +75,8 @@ export function addServiceFlags(command: Command): Command {
 /** Throws OptionInvalid. `chance`: makes a name that nobody else has. */
 export function servicesChoice(flags: ServiceFlags, chance: string): ServicesChoice {
   const { tlsCert, tlsKey } = flags;
-  if ((tlsCert === undefined) !== (tlsKey === undefined)) throw invalid("--tls-cert", "together with --tls-key", tlsCert);
+  if ((tlsCert === undefined) !== (tlsKey === undefined))
+    throw invalid("--tls-cert", "together with --tls-key", tlsCert);
   return {
     node: nodeOptions({ ...flags, name: flags.name ?? `services-${chance}` }, chance),
     names: flags.only === undefined ? NAMES : listed("--only", NAMES, flags.only),
@@ -95,7 +96,8 @@ function settingsOf(flags: ServiceFlags): ServiceSettings {
     ...(storyTable !== undefined && { storyTable: textOf("--story-table", storyTable) }),
     ...(rigor !== undefined && { rigor: textOf("--rigor", rigor) }),
     ...(scopes !== undefined && { scopes: textOf("--scopes", scopes) }),
-    graph: graph === undefined ? { kind: "embedded" } : { kind: "neo4j", url: boltUrl(graph), user: graphUser ?? "neo4j" },
+    graph:
+      graph === undefined ? { kind: "embedded" } : { kind: "neo4j", url: boltUrl(graph), user: graphUser ?? "neo4j" },
     workspaces: {
       backend,
       ...(image !== undefined && { image }),
