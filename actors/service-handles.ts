@@ -6,7 +6,7 @@
 
 import { type ActorSystem, isFlotillaError, sleep } from "../runtime/index.ts";
 import type { ContextApi } from "./context/context-api.ts";
-import type { DeliberationUpdate, OrchestratorApi } from "./orchestrator/orchestrator-api.ts";
+import type { OrchestratorApi } from "./orchestrator/orchestrator-api.ts";
 import type { PlanningApi } from "./planning/planning-api.ts";
 import type { WorkspaceRunnerApi } from "./workspace-runner/workspace-runner-api.ts";
 
@@ -74,14 +74,3 @@ export const orchestratorOf = (system: ActorSystem, call?: ServiceCall): Client<
   serviceClient(system, "orchestrator", call);
 export const runnerOf = (system: ActorSystem, call?: ServiceCall): Client<WorkspaceRunnerApi> =>
   serviceClient(system, "workspace-runner", call);
-
-/** The updates of a deliberation, from its beginning to its end. Throws DeliberationUnknown, and what calling a service throws. */
-export async function* watchDeliberation(
-  system: ActorSystem,
-  taskId: string,
-  call: ServiceCall = {},
-): AsyncGenerator<DeliberationUpdate, void> {
-  const { Orchestrator } = await import("./orchestrator/orchestrator.ts");
-  const handle = await system.get("orchestrator", Orchestrator, SERVICES);
-  yield* handle.with(call).watch(taskId);
-}

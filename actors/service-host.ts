@@ -17,7 +17,8 @@ import {
 import type { ModelSpec } from "./agent-actor.ts";
 import type { ContextSettings } from "./context/context.ts";
 import { Documents } from "./events/documents.ts";
-import { SERVICES, type ServiceName } from "./service-handles.ts";
+import type { DeliberationUpdate } from "./orchestrator/orchestrator-api.ts";
+import { SERVICES, type ServiceCall, type ServiceName } from "./service-handles.ts";
 import type { RunnerSettings } from "./workspace-runner/workspace-runner.ts";
 
 /** What the services of a fleet are started with: plain data without secrets. */
@@ -113,4 +114,15 @@ async function stopService(system: ActorSystem, name: ServiceName): Promise<void
   } catch (error) {
     if (!isFlotillaError(error, "NoSuchActor") && !isFlotillaError(error, "ActorEnded")) throw error;
   }
+}
+
+/** The updates of a deliberation, from its beginning to its end. Throws DeliberationUnknown, and what calling a service throws. */
+export async function* watchDeliberation(
+  system: ActorSystem,
+  taskId: string,
+  call: ServiceCall = {},
+): AsyncGenerator<DeliberationUpdate, void> {
+  const { Orchestrator } = await import("./orchestrator/orchestrator.ts");
+  const handle = await system.get("orchestrator", Orchestrator, SERVICES);
+  yield* handle.with(call).watch(taskId);
 }

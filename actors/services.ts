@@ -12,7 +12,6 @@ export {
   SERVICE_NAMES,
   SERVICES,
   serviceClient,
-  watchDeliberation,
 } from "./service-handles.ts";
-export { serviceTypes, startServices } from "./service-host.ts";
+export { serviceTypes, startServices, watchDeliberation } from "./service-host.ts";
 export { openRules } from "./service-rules.ts";

@@ -80,7 +80,7 @@ async function openDoor(
 ): Promise<{ readonly door: GrpcDoor; readonly file: string } | undefined> {
   if (rpc.length === 0) return undefined;
   const { token, file } = await keepToken(services.serviceHostOptions().folder);
-  const { coach, scorer } = await services.openRules(settings);
+  const { coach, scorer } = await services.openRules(system, settings);
   const door = await openGrpcDoor({
     clients: (call) => ({
       planning: services.planningOf(system, call),
