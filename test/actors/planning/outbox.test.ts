@@ -20,6 +20,19 @@ describe("what a change says is not lost", () => {
     expect(types).toEqual(["case.created", "story.transitioned", "approval.requested"]);
   });
 
+  it("when the log fails between two events of one change: the rest is sent, and none is there twice", async () => {
+    await using open = await openStand();
+    open.faults.logPasses = 1;
+    open.faults.logFails = 1;
+    await open.planning.createStory(draft({ id: "s1" }));
+    await waitUntil("the events are sent", async () => (await open.events()).length >= 3);
+    await open.planning.transition(approve);
+    const types = (await open.events()).map(({ type }) => type);
+    expect(types[0]).toBe("case.created");
+    expect(types.slice(0, 3).sort()).toEqual(["approval.requested", "case.created", "story.transitioned"]);
+    expect(types.slice(3)).toEqual(["story.transitioned", "approval.decided"]);
+  });
+
   it("when planning dies between the write and the log: its next life sends it, once for each key", async () => {
     await using open = await openStand();
     await open.planning.createStory(draft({ id: "s1" }));
