@@ -80,6 +80,8 @@ export interface Faults {
   logFails: number;
   /** Writes of the store that are done and whose answer is lost. */
   storeDeaf: number;
+  /** Writes of the store that met another one; counts up. */
+  conflicts: number;
 }
 
 export interface Stand extends AsyncDisposable {
@@ -117,6 +119,7 @@ function faulty(live: ActorSystem, faults: Faults): PostSystem {
   };
   const update: Store["update"] = async (...args) => {
     const written = await store.update(...args);
+    if (written.kind === "conflict") faults.conflicts++;
     if (faults.storeDeaf-- > 0) throw unavailable();
     return written;
   };
@@ -132,7 +135,7 @@ export async function openStand(options: { readonly clock?: Clock; readonly tabl
   const { clock, tableText: text = await tableText() } = options;
   const live = await connect(clock === undefined ? {} : { clock });
   const table = await readStoryTable(text);
-  const faults: Faults = { logPasses: 0, logFails: 0, storeDeaf: 0 };
+  const faults: Faults = { logPasses: 0, logFails: 0, storeDeaf: 0, conflicts: 0 };
   const port = faulty(live, faults);
   const services: PlanningService[] = [];
   const random = seededRandom(7);

@@ -96,6 +96,7 @@ describe("the original's defects", () => {
     const by = [
       { kind: "agent", id: "po", role: "po" },
       { kind: "system", id: "po" },
+      { kind: "system", id: "po", role: "po" },
       { kind: "human", id: "po" },
       { kind: "human", id: "po", role: "qa" },
     ] as const;
