@@ -12,6 +12,8 @@
 //      reads again and decides again.
 // OB5  Letters that were sent are deleted with the next change, or when their document has been quiet for a while; until then a new life
 //      sends them again, and readers know them by their keys.
+// OB6  The first letter of a change is in the log before the others leave; those leave together, in order. Only when some of them fail can
+//      they stand in another order there.
 
 import { createHash } from "node:crypto";
 import { z } from "zod";
@@ -250,13 +252,17 @@ export class OutboxDocuments<Body> {
     return held.document.value.body;
   }
 
-  /** Sends what is left (OB1). Throws Unavailable. */
+  /** Sends what is left (OB1, OB6). Throws Unavailable. */
   async #send(held: Held<Body>): Promise<void> {
     const { system, whole = (letter) => letter } = this.#options;
     const { id, value } = held.document;
-    for (; held.sent < value.outbox.length; held.sent++) {
-      const letter = value.outbox[held.sent];
-      if (letter !== undefined) await postEnvelope(system, agileEvents, whole(letter, value.body));
+    const post = (letter: Envelope) => postEnvelope(system, agileEvents, whole(letter, value.body));
+    const [first, ...rest] = value.outbox.slice(held.sent);
+    if (first !== undefined) {
+      await post(first);
+      held.sent++;
+      await Promise.all(rest.map(post));
+      held.sent = value.outbox.length;
     }
     if (value.outbox.length === 0) return;
     held.quietSince = this.#clock.monotonic();

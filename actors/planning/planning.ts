@@ -47,58 +47,58 @@ class PlanningActor implements PlanningApi {
     return this.#started;
   }
 
-  createProject(draft: Input<"createProject">): Answer<"createProject"> {
+  async createProject(draft: Input<"createProject">): Answer<"createProject"> {
     return this.#service.createProject(draft);
   }
-  createEpic(draft: Input<"createEpic">): Answer<"createEpic"> {
+  async createEpic(draft: Input<"createEpic">): Answer<"createEpic"> {
     return this.#service.createEpic(draft);
   }
-  projects(): Answer<"projects"> {
+  async projects(): Answer<"projects"> {
     return this.#service.projects();
   }
-  epics(projectId?: string): Answer<"epics"> {
+  async epics(projectId?: string): Answer<"epics"> {
     return this.#service.epics(projectId);
   }
-  createStory(draft: Input<"createStory">): Answer<"createStory"> {
+  async createStory(draft: Input<"createStory">): Answer<"createStory"> {
     return this.#service.createStory(draft);
   }
-  editStory(edit: Input<"editStory">): Answer<"editStory"> {
+  async editStory(edit: Input<"editStory">): Answer<"editStory"> {
     return this.#service.editStory(edit);
   }
-  story(id: string): Answer<"story"> {
+  async story(id: string): Answer<"story"> {
     return this.#service.story(id);
   }
-  stories(filter?: Input<"stories">): Answer<"stories"> {
+  async stories(filter?: Input<"stories">): Answer<"stories"> {
     return this.#service.stories(filter);
   }
-  available(storyId: string): Answer<"available"> {
+  async available(storyId: string): Answer<"available"> {
     return this.#service.available(storyId);
   }
-  transition(change: Input<"transition">): Answer<"transition"> {
+  async transition(change: Input<"transition">): Answer<"transition"> {
     return this.#service.transition(change);
   }
-  proposePlan(change: Input<"proposePlan">): Answer<"proposePlan"> {
+  async proposePlan(change: Input<"proposePlan">): Answer<"proposePlan"> {
     return this.#service.proposePlan(change);
   }
-  addTasks(change: Input<"addTasks">): Answer<"addTasks"> {
+  async addTasks(change: Input<"addTasks">): Answer<"addTasks"> {
     return this.#service.addTasks(change);
   }
-  taskChanged(change: Input<"taskChanged">): Answer<"taskChanged"> {
+  async taskChanged(change: Input<"taskChanged">): Answer<"taskChanged"> {
     return this.#service.taskChanged(change);
   }
-  recordReport(change: Input<"recordReport">): Answer<"recordReport"> {
+  async recordReport(change: Input<"recordReport">): Answer<"recordReport"> {
     return this.#service.recordReport(change);
   }
-  approvals(filter?: Input<"approvals">): Answer<"approvals"> {
+  async approvals(filter?: Input<"approvals">): Answer<"approvals"> {
     return this.#service.approvals(filter);
   }
-  approval(id: string): Answer<"approval"> {
+  async approval(id: string): Answer<"approval"> {
     return this.#service.approval(id);
   }
-  decide(decision: Input<"decide">): Answer<"decide"> {
+  async decide(decision: Input<"decide">): Answer<"decide"> {
     return this.#service.decide(decision);
   }
-  ask(question: Input<"ask">): Answer<"ask"> {
+  async ask(question: Input<"ask">): Answer<"ask"> {
     return this.#service.ask(question);
   }
 }

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { codeOf } from "../../support/caught.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import * as stand from "./stand.ts";
 
@@ -18,6 +19,19 @@ describe("what a change says is not lost", () => {
     await waitUntil("the events are sent", async () => (await open.events()).length === 3);
     const types = (await open.events()).map(({ type }) => type);
     expect(types).toEqual(["case.created", "story.transitioned", "approval.requested"]);
+  });
+
+  it("when the log fails between two events of one change: the rest is sent, and none is there twice", async () => {
+    await using open = await openStand();
+    open.faults.logPasses = 1;
+    open.faults.logFails = 1;
+    await open.planning.createStory(draft({ id: "s1" }));
+    await waitUntil("the events are sent", async () => (await open.events()).length >= 3);
+    await open.planning.transition(approve);
+    const types = (await open.events()).map(({ type }) => type);
+    expect(types[0]).toBe("case.created");
+    expect(types.slice(0, 3).sort()).toEqual(["approval.requested", "case.created", "story.transitioned"]);
+    expect(types.slice(3)).toEqual(["story.transitioned", "approval.decided"]);
   });
 
   it("when planning dies between the write and the log: its next life sends it, once for each key", async () => {
@@ -72,6 +86,25 @@ describe("what a change says is not lost", () => {
     expect(ofType(await open.events(), "story.transitioned")).toHaveLength(2);
   });
 
+  it("what was sent is deleted when the story has been quiet for a while", async () => {
+    const clock = new FakeClock();
+    await using open = await openStand({ clock });
+    const kept = async () => {
+      const entry = await open.system.ports.store.get("planning.story.s1");
+      return JSON.parse(new TextDecoder().decode(entry?.value)).outbox.length;
+    };
+    await open.planning.createStory(draft({ id: "s1" }));
+    await clock.advance(1_500);
+    await open.planning.editStory({ by: po, storyId: "s1", title: "Sign in" });
+    await clock.advance(1_000);
+    expect(await kept()).toBe(3);
+    await clock.advance(2_000);
+    await waitUntil("the letters are deleted", async () => (await kept()) === 0);
+    expect((await open.planning.editStory({ by: po, storyId: "s1", title: "Log in" })).version).toBe(3);
+    expect(open.faults.conflicts).toBe(0);
+    expect(await open.events()).toHaveLength(9);
+  });
+
   it("what was sent is not kept: a next life has nothing to say", async () => {
     await using open = await openStand();
     await open.planning.createStory(draft({ id: "s1" }));
@@ -106,6 +139,15 @@ describe("two instances over one store", () => {
     ]);
   });
 
+  it("changes of one story wait for one another, so that none of one instance is in another's way", async () => {
+    await using open = await openStand();
+    await open.planning.createStory(draft({ id: "s1" }));
+    const titles = Array.from({ length: 12 }, (_, index) => `Title ${index}`);
+    await Promise.all(titles.map((title) => open.planning.editStory({ by: po, storyId: "s1", title })));
+    expect(open.faults.conflicts).toBe(0);
+    expect(ofType(await open.events(), "case.created").map(({ data }) => data.title)).toEqual(["Log in", ...titles]);
+  });
+
   it("many changes by both at once: each is made, and the version counts them", async () => {
     await using open = await openStand();
     const both = [open.planning, await open.another()];
@@ -113,7 +155,9 @@ describe("two instances over one store", () => {
     const edits = Array.from({ length: 12 }, (_, index) =>
       (both[index % 2] as typeof open.planning).editStory({ by: po, storyId: "s1", title: `Title ${index}` }),
     );
-    const versions = (await Promise.all(edits)).map(({ version }) => version);
+    const made = await Promise.all(edits);
+    expect(open.faults.conflicts).toBeGreaterThan(0);
+    const versions = made.map(({ version }) => version);
     expect(versions.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 12 }, (_, index) => index + 2));
     expect(ofType(await open.events(), "case.created").map(({ data }) => data.version)).toEqual(
       Array.from({ length: 13 }, (_, index) => index + 1),

@@ -1,13 +1,15 @@
 // Planning as an actor, and on a real server: found by its name, and taken up by a next life over the same store.
 
+import { SpanKind } from "@opentelemetry/api";
 import { describe, expect, it } from "vitest";
 import { agileEvents } from "../../../actors/events/channels.ts";
-import { feed } from "../../../actors/events/feed.ts";
+import { feed, parse } from "../../../actors/events/feed.ts";
 import { definePlanning, PLANNING_SPAWN } from "../../../actors/planning/planning.ts";
 import { planningOf, SERVICES } from "../../../actors/service-handles.ts";
-import { type ActorSystem, connect } from "../../../runtime/index.ts";
+import { type ActorSystem, connect, topicSubject } from "../../../runtime/index.ts";
 import { caught } from "../../support/caught.ts";
 import { natsForTests } from "../../support/nats-server.ts";
+import { recordSpans } from "../../support/tracer.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { draft, plan, po, rules, system, tableText } from "./stand.ts";
 
@@ -29,6 +31,18 @@ describe("the actor", () => {
     await planning.createStory(draft({ id: "s1" }));
     expect(await planning.available("s1")).toMatchObject([{ event: "approve_scope" }, { event: "reject_scope" }]);
     expect(await planning.approvals({ role: "po" })).toMatchObject([{ storyId: "s1" }]);
+  });
+
+  it("its events carry the trace of the call that led to them", async () => {
+    using recorder = recordSpans();
+    await using here = await connect();
+    await spawn(here);
+    await planningOf(here).createStory(draft({ id: "s1" }));
+    const { traceId } = recorder.span("planning.createStory", SpanKind.CLIENT).spanContext();
+    const logged = await here.ports.eventLog.read(topicSubject(agileEvents.address), 1, 10);
+    const events = logged.map((each) => parse(agileEvents, each));
+    expect(events).toHaveLength(3);
+    for (const fed of events) expect(fed.kind === "event" && fed.event.traceparent).toContain(traceId);
   });
 });
 

@@ -72,11 +72,16 @@ export const tooManyTasks = Array.from({ length: TASKS_MAX + 1 }, (_, index) => 
 
 export const plan = { id: "plan-1", title: "The plan", text: "- a step" };
 
-/** What a test may do to the ports: `fails` counts down with each write that is refused. */
+/** What a test may do to the ports; each number counts down. */
 export interface Faults {
+  /** Appends that are done before the next ones fail. */
+  logPasses: number;
+  /** Appends that are refused. */
   logFails: number;
   /** Writes of the store that are done and whose answer is lost. */
   storeDeaf: number;
+  /** Writes of the store that met another one; counts up. */
+  conflicts: number;
 }
 
 export interface Stand extends AsyncDisposable {
@@ -109,11 +114,12 @@ const replaced = <Port extends object>(port: Port, name: keyof Port, by: Port[ke
 function faulty(live: ActorSystem, faults: Faults): PostSystem {
   const { eventLog, store } = live.ports;
   const append: EventLog["append"] = async (...args) => {
-    if (faults.logFails-- > 0) throw unavailable();
+    if (faults.logPasses-- <= 0 && faults.logFails-- > 0) throw unavailable();
     return eventLog.append(...args);
   };
   const update: Store["update"] = async (...args) => {
     const written = await store.update(...args);
+    if (written.kind === "conflict") faults.conflicts++;
     if (faults.storeDeaf-- > 0) throw unavailable();
     return written;
   };
@@ -129,7 +135,7 @@ export async function openStand(options: { readonly clock?: Clock; readonly tabl
   const { clock, tableText: text = await tableText() } = options;
   const live = await connect(clock === undefined ? {} : { clock });
   const table = await readStoryTable(text);
-  const faults: Faults = { logFails: 0, storeDeaf: 0 };
+  const faults: Faults = { logPasses: 0, logFails: 0, storeDeaf: 0, conflicts: 0 };
   const port = faulty(live, faults);
   const services: PlanningService[] = [];
   const random = seededRandom(7);
