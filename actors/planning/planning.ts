@@ -1,5 +1,5 @@
 // Planning as an actor, for the name `planning` in the namespace of services. What it does is in planning-service.ts.
-// It is not who judges stories and reports: those rules are handed in by whoever puts the services together.
+// It is not who judges stories and reports: those rules are story-coach/'s and workspace-score/'s.
 
 import { readFile } from "node:fs/promises";
 import { actorContext, defineActor, type SpawnOptions } from "../../runtime/index.ts";
@@ -11,28 +11,45 @@ import { readStoryTable } from "./story-table.ts";
 export interface PlanningSettings {
   /** YAML text in place of story-states.yaml. */
   readonly table?: string;
+  /** YAML text in place of the built-in rigor table (workspace-score/rigor.yaml). */
+  readonly rigor?: string;
 }
 
 /** Changes of one story wait for one another, those of different stories do not: so many calls are in hand at once. */
 export const PLANNING_SPAWN = { concurrency: 256 } as const satisfies SpawnOptions;
 
+/** How stories and reports are judged; loaded when the actor starts. */
+async function loadRules(rigor: string | undefined): Promise<PlanningRules> {
+  const [{ loadRigor }, { readiness }, { scoreReport }] = await Promise.all([
+    import("../workspace-score/rigor-table.ts"),
+    import("../story-coach/story-score.ts"),
+    import("../workspace-score/workspace-score.ts"),
+  ]);
+  const table = await loadRigor(rigor);
+  return {
+    readiness: (draft, level) => readiness(draft, level, table),
+    report: (report, level) => {
+      const { gate, score, reasons } = scoreReport(report, level, table);
+      return { gate, score, reasons };
+    },
+  };
+}
+
 type Answer<M extends keyof PlanningApi> = ReturnType<PlanningApi[M]>;
 type Input<M extends keyof PlanningApi> = Parameters<PlanningApi[M]>[0];
 
 class PlanningActor implements PlanningApi {
-  readonly #loadRules: () => Promise<PlanningRules>;
   readonly #settings: PlanningSettings;
   #started: PlanningService | undefined;
 
-  constructor(loadRules: () => Promise<PlanningRules>, settings: PlanningSettings) {
-    this.#loadRules = loadRules;
+  constructor(settings: PlanningSettings = {}) {
     this.#settings = settings;
   }
 
   async onStart(): Promise<void> {
     const { system, timers, random, log } = actorContext();
     const text = this.#settings.table ?? (await readFile(new URL("story-states.yaml", import.meta.url), "utf8"));
-    const [table, rules] = await Promise.all([readStoryTable(text), this.#loadRules()]);
+    const [table, rules] = await Promise.all([readStoryTable(text), loadRules(this.#settings.rigor)]);
     const trace = () => actorContext().trace?.traceparent;
     this.#started = new PlanningService({ system, timers, random, table, rules, log, trace });
     await this.#started.start();
@@ -104,14 +121,6 @@ class PlanningActor implements PlanningApi {
 }
 
 /**
- * The actor type, made with one PlanningSettings. `loadRules`: how stories and reports are judged, loaded when the actor starts. It does not
- * start with a table that cannot be used (StoryTableInvalid).
+ * Spawned with one PlanningSettings. It does not start with a table that cannot be used (StoryTableInvalid, RigorInvalid, as ActorStartFailed).
  */
-export function definePlanning(loadRules: () => Promise<PlanningRules>) {
-  class Planning extends PlanningActor {
-    constructor(settings: PlanningSettings = {}) {
-      super(loadRules, settings);
-    }
-  }
-  return defineActor("planning", Planning, { version: "1" });
-}
+export const Planning = defineActor("planning", PlanningActor, { version: "1" });

@@ -4,7 +4,7 @@ import { SpanKind } from "@opentelemetry/api";
 import { describe, expect, it } from "vitest";
 import { agileEvents } from "../../../actors/events/channels.ts";
 import { feed, parse } from "../../../actors/events/feed.ts";
-import { definePlanning, PLANNING_SPAWN } from "../../../actors/planning/planning.ts";
+import { PLANNING_SPAWN, Planning } from "../../../actors/planning/planning.ts";
 import { planningOf, SERVICES } from "../../../actors/service-handles.ts";
 import { type ActorSystem, connect, topicSubject } from "../../../runtime/index.ts";
 import { caught } from "../../support/caught.ts";
@@ -14,7 +14,6 @@ import { waitUntil } from "../../support/wait-until.ts";
 import { draft, plan, po, rules, system, tableText } from "./stand.ts";
 
 const nats = natsForTests();
-const Planning = definePlanning(async () => rules);
 const spawn = (on: ActorSystem, table?: string) =>
   on.spawn(Planning, {
     ...PLANNING_SPAWN,
