@@ -65,6 +65,7 @@ export {
 } from "./workspace/checkout.ts";
 export { lendDependencies } from "./workspace/dependencies.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
+export { ProcessBackend, type ProcessBackendOptions } from "./workspace/process-backend.ts";
 export { openProcessWorkspace, type ProcessWorkspaceOptions } from "./workspace/process-workspace.ts";
 export { inspectRepository, type Repository } from "./workspace/repository.ts";
 export { openWorkFolder, removeLeftFolders, type WorkFolder } from "./workspace/work-folder.ts";
