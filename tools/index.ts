@@ -12,6 +12,7 @@ export {
   standardPolicy,
   type Verdict,
 } from "./policy.ts";
+export { redact, redactText } from "./redact.ts";
 export { standardTools, ToolRegistry } from "./registry.ts";
 export { runTool, type ToolEnvironment } from "./run-tool.ts";
 export {

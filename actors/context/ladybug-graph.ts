@@ -13,7 +13,16 @@ import { dirname, join } from "node:path";
 import type { Connection, Database, LbugValue, PreparedStatement } from "@ladybugdb/core";
 import { isFlotillaError } from "../../runtime/index.ts";
 import { failContext } from "./errors.ts";
-import { type Cell, type Entity, type Graph, type Parameters, reasonOf, type Row, type Statement, type Value } from "./graph.ts";
+import {
+  type Cell,
+  type Entity,
+  type Graph,
+  type Parameters,
+  type Row,
+  reasonOf,
+  type Statement,
+  type Value,
+} from "./graph.ts";
 import { ladybugSchema } from "./schema.ts";
 
 /** Pages kept in memory. Its default would be most of the machine's. */

@@ -113,8 +113,7 @@ export const ENTITY_TYPES = Object.keys(NODES) as readonly EntityType[];
 export const fieldsOf = (type: EntityType): Fields => NODES[type].fields;
 
 /** The key of a node (SC1): nodeId("Task", storyId, taskId) is "task:<story>/<task>". */
-export const nodeId = (type: EntityType, ...own: readonly string[]): string =>
-  `${NODES[type].prefix}:${own.join("/")}`;
+export const nodeId = (type: EntityType, ...own: readonly string[]): string => `${NODES[type].prefix}:${own.join("/")}`;
 
 /** The type that a key names (SC1); undefined for what is no key. */
 export function typeOfId(id: string): EntityType | undefined {
@@ -155,8 +154,7 @@ export function neo4jSchema(): readonly string[] {
     ([type]) => `CREATE CONSTRAINT flotilla_${type} IF NOT EXISTS FOR (n:\`${type}\`) REQUIRE n.id IS UNIQUE`,
   );
   const indexes = INDEXED.map(
-    ([type, field]) =>
-      `CREATE INDEX flotilla_${type}_${field} IF NOT EXISTS FOR (n:\`${type}\`) ON (n.\`${field}\`)`,
+    ([type, field]) => `CREATE INDEX flotilla_${type}_${field} IF NOT EXISTS FOR (n:\`${type}\`) ON (n.\`${field}\`)`,
   );
   return [...keys, ...indexes];
 }

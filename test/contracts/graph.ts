@@ -53,7 +53,13 @@ const reading: Cases<GraphForm> = {
       SET n.title = row.title, n.added = row.added, n.isWork = row.isWork, n.files = row.files`;
     const one = unique();
     const rows = [
-      { id: `commit:${one}1`, title: odd, added: Number.MAX_SAFE_INTEGER, isWork: true, files: ["a,b", "[x]", "'", odd] },
+      {
+        id: `commit:${one}1`,
+        title: odd,
+        added: Number.MAX_SAFE_INTEGER,
+        isWork: true,
+        files: ["a,b", "[x]", "'", odd],
+      },
       { id: `commit:${one}2`, title: "", added: -1, isWork: false, files: [] },
     ];
     await graph.write([{ cypher, params: { rows } }]);
@@ -143,10 +149,13 @@ const writing: Cases<GraphForm> = {
     const { graph, second = graph } = await make();
     const s = unique();
     await graph.write(written(s, "a"));
-    const add = "MATCH (n:Task {id: $id}) SET n.priority = 1 WITH n SET n.attempt = n.attempt + 1 RETURN n.attempt AS n";
+    const add =
+      "MATCH (n:Task {id: $id}) SET n.priority = 1 WITH n SET n.attempt = n.attempt + 1 RETURN n.attempt AS n";
     const one = { cypher: add, params: { id: task(s, "a") } };
     await Promise.all(Array.from({ length: 20 }, (_, index) => (index % 2 === 0 ? graph : second).write([one])));
-    expect(await graph.run("MATCH (n:Task {id: $id}) RETURN n.attempt AS n", { id: task(s, "a") })).toEqual([{ n: 21 }]);
+    expect(await graph.run("MATCH (n:Task {id: $id}) RETURN n.attempt AS n", { id: task(s, "a") })).toEqual([
+      { n: 21 },
+    ]);
   },
   "readers see whole writes only (GR3)": async (make) => {
     const { graph } = await make();
@@ -183,7 +192,9 @@ const failing: Cases<GraphForm> = {
     const error = await caught(graph.run("MATCHES (n) RETURN n"));
     expect([error.code, error.retryable]).toEqual(["GraphRefused", false]);
     expect(error.message).toContain("MATCHES");
-    expect(await codeOf(graph.write([{ cypher: "MERGE (n:Task {id: $id}", params: { id: "x" } }]))).toBe("GraphRefused");
+    expect(await codeOf(graph.write([{ cypher: "MERGE (n:Task {id: $id}", params: { id: "x" } }]))).toBe(
+      "GraphRefused",
+    );
   },
   "opened again, it keeps what is there (GR5)": async (make) => {
     const { graph } = await make();

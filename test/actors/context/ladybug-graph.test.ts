@@ -64,9 +64,13 @@ describe("the embedded graph's file", () => {
     const gone = once(child, "close");
     child.kill("SIGKILL");
     await gone;
-    await waitUntil("the folder is free", () => graph.open().then(() => true, () => false));
-    const count = async (type: string) =>
-      Number((await graph.run(`MATCH (n:${type}) RETURN count(*) AS n`))[0]?.n);
+    await waitUntil("the folder is free", () =>
+      graph.open().then(
+        () => true,
+        () => false,
+      ),
+    );
+    const count = async (type: string) => Number((await graph.run(`MATCH (n:${type}) RETURN count(*) AS n`))[0]?.n);
     const [tasks, commits] = [await count("Task"), await count("Commit")];
     await graph.close();
     expect(tasks).toBe(commits);

@@ -14,7 +14,10 @@ if (url === undefined) {
   });
 } else {
   graphContract("Neo4j", async () => {
-    const [graph, second] = [new Neo4jGraph({ url, password: undefined }), new Neo4jGraph({ url, password: undefined })];
+    const [graph, second] = [
+      new Neo4jGraph({ url, password: undefined }),
+      new Neo4jGraph({ url, password: undefined }),
+    ];
     return { graph, second, close: async () => void (await Promise.all([graph.close(), second.close()])) };
   });
 }
