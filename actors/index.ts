@@ -14,6 +14,7 @@ export type {
 export { Agent, type AgentEvent, type AgentSetup, type ModelSpec, modelName } from "./agent-actor.ts";
 export type { Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
 export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";
+export type { ContextApi } from "./context/context-api.ts";
 export {
   type CouncilAgent,
   type CouncilProgress,
@@ -26,5 +27,13 @@ export { AGENTS_MAX, agentIds, authorOf, type Role, roleNamed, roleNames } from 
 export { type ScoreParts, WEIGHTS } from "./council/score-parts.ts";
 export { agentResults } from "./events/channels.ts";
 export { fleetActorTypes } from "./fleet-actor-types.ts";
+export type { OrchestratorApi } from "./orchestrator/orchestrator-api.ts";
+export type { PlanningApi } from "./planning/planning-api.ts";
 export { contentKey, type TaskContent } from "./result-cache.ts";
+export type { Client, ServiceCall, ServiceName } from "./service-handles.ts";
+export type { ServiceSettings } from "./service-host.ts";
 export type { AgentOrder, Origin, Workplace } from "./workplace.ts";
+export type { WorkspaceRunnerApi } from "./workspace-runner/workspace-runner-api.ts";
+
+/** The services of a fleet: loaded when they are wanted, because a node that only hosts agents shall not hold them. */
+export const loadServices = () => import("./services.ts");

@@ -34,6 +34,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   why: async () => (await import("./why.ts")).addWhyCommand,
   doctor: async () => (await import("./doctor.ts")).addDoctorCommand,
   "dead-letters": async () => (await import("./dead-letters.ts")).addDeadLetterCommands,
+  asyncapi: async () => (await import("./asyncapi.ts")).addAsyncApiCommand,
   "vllm-sim": async () => (await import("./vllm-sim.ts")).addVllmSimCommand,
 };
 
@@ -51,13 +52,17 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
     await program.parseAsync(args, { from: "user" });
     return status;
   } catch (error) {
-    if (terminal.signal.aborted) return cancelled(terminal);
+    if (terminal.signal.aborted && !isDefect(error)) return cancelled(terminal);
     // commander has said it already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
     terminal.err.write(`flotilla: ${plain(sentence(error))}\n`);
     return 1;
   }
 }
+
+/** Whether the error says more than that the command was told to stop. */
+const isDefect = (error: unknown): boolean =>
+  error instanceof Error && !isFlotillaError(error) && error.name !== "AbortError";
 
 function cancelled({ err, signal }: Terminal): number {
   err.write("flotilla: cancelled; nothing was changed in the repository.\n");

@@ -14,7 +14,13 @@ export {
 } from "./policy.ts";
 export { redact, redactText } from "./redact.ts";
 export { standardTools, ToolRegistry } from "./registry.ts";
-export { runTool, type ToolEnvironment } from "./run-tool.ts";
+export {
+  type ApprovalAnswer,
+  type ApprovalQuestion,
+  type AskPerson,
+  runTool,
+  type ToolEnvironment,
+} from "./run-tool.ts";
 export {
   detectRunners,
   type RunnerName,
