@@ -13,6 +13,7 @@ export {
   type Verdict,
 } from "./policy.ts";
 export { redactText } from "./redact.ts";
+export { redact, redactText } from "./redact.ts";
 export { standardTools, ToolRegistry } from "./registry.ts";
 export {
   type ApprovalAnswer,
