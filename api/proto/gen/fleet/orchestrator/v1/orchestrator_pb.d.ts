@@ -560,11 +560,6 @@ export declare type OrchestrateResponse = Message<"fleet.orchestrator.v1.Orchest
   durationMs: bigint;
 
   /**
-   * @generated from field: fleet.orchestrator.v1.OrchestratorMetadata metadata = 5;
-   */
-  metadata?: OrchestratorMetadata | undefined;
-
-  /**
    * @generated from field: string task_id = 16;
    */
   taskId: string;

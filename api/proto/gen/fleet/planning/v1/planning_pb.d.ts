@@ -934,9 +934,9 @@ export declare type GetStoryResponse = Message<"fleet.planning.v1.GetStoryRespon
   /**
    * By phase.
    *
-   * @generated from field: map<string, fleet.planning.v1.RecordReportResponse> reports = 19;
+   * @generated from field: map<string, fleet.planning.v1.ScoredReport> reports = 19;
    */
-  reports: { [key: string]: RecordReportResponse };
+  reports: { [key: string]: ScoredReport };
 
   /**
    * @generated from field: repeated fleet.planning.v1.TransitionRecord history = 20;
@@ -1350,6 +1350,24 @@ export declare const RecordReportRequestSchema: GenMessage<RecordReportRequest>;
  */
 export declare type RecordReportResponse = Message<"fleet.planning.v1.RecordReportResponse"> & {
   /**
+   * @generated from field: fleet.planning.v1.ScoredReport scored = 1;
+   */
+  scored?: ScoredReport | undefined;
+};
+
+/**
+ * Describes the message fleet.planning.v1.RecordReportResponse.
+ * Use `create(RecordReportResponseSchema)` to create a new message.
+ */
+export declare const RecordReportResponseSchema: GenMessage<RecordReportResponse>;
+
+/**
+ * What a report is worth against the story's rigor.
+ *
+ * @generated from message fleet.planning.v1.ScoredReport
+ */
+export declare type ScoredReport = Message<"fleet.planning.v1.ScoredReport"> & {
+  /**
    * pass, warn, block.
    *
    * @generated from field: string gating_decision = 1;
@@ -1368,10 +1386,10 @@ export declare type RecordReportResponse = Message<"fleet.planning.v1.RecordRepo
 };
 
 /**
- * Describes the message fleet.planning.v1.RecordReportResponse.
- * Use `create(RecordReportResponseSchema)` to create a new message.
+ * Describes the message fleet.planning.v1.ScoredReport.
+ * Use `create(ScoredReportSchema)` to create a new message.
  */
-export declare const RecordReportResponseSchema: GenMessage<RecordReportResponse>;
+export declare const ScoredReportSchema: GenMessage<ScoredReport>;
 
 /**
  * @generated from message fleet.planning.v1.Approval
