@@ -29,7 +29,13 @@ const STORIES_PAGE = 50;
 
 export function planningService(clients: ClientsFor): Service {
   const planning: PlanningOf = (context) => clients(callOf(context)).planning;
-  return { ...projects(planning), ...stories(planning), ...plans(planning), ...approvals(planning) };
+  return {
+    ...projects(planning),
+    ...stories(planning),
+    ...moves(planning),
+    ...plans(planning),
+    ...approvals(planning),
+  };
 }
 
 type Part<Method extends keyof Service> = Pick<Service, Method>;
@@ -56,9 +62,7 @@ const rigorOf = (rigor: string | undefined) => (rigor ? checked(rigorSchema, rig
 const repositoryOf = (repository: Repository | undefined): RepositoryRef | undefined =>
   repository && present({ url: repository.url, branch: text(repository.branch) });
 
-const stories = (
-  planning: PlanningOf,
-): Part<"createStory" | "editStory" | "getStory" | "listStories" | "transition"> => ({
+const stories = (planning: PlanningOf): Part<"createStory" | "editStory" | "getStory" | "listStories"> => ({
   async createStory({ title, brief, ac, ...request }, context) {
     const draft = present({
       ...changeOf(request),
@@ -111,6 +115,15 @@ const stories = (
     const page = await planning(context).stories({ ...filter, max: limit || STORIES_PAGE });
     return present({ stories: page.stories.map(storyMessage), next: page.next });
   },
+});
+
+const scoredOf = ({ gate, score, reasons }: { gate: string; score: number; reasons: readonly string[] }) => ({
+  gatingDecision: gate,
+  score,
+  reasons: [...reasons],
+});
+
+const moves = (planning: PlanningOf): Part<"transition" | "getPlan"> => ({
   async transition({ storyId, event, expectedVersion, feedback, ...change }, context) {
     const moved = await planning(context).transition(
       present({
@@ -129,15 +142,6 @@ const stories = (
     }
     return { storyId: moved.story.id, state: moved.story.state, story: storyMessage(moved.story) };
   },
-});
-
-const scoredOf = ({ gate, score, reasons }: { gate: string; score: number; reasons: readonly string[] }) => ({
-  gatingDecision: gate,
-  score,
-  reasons: [...reasons],
-});
-
-const plans = (planning: PlanningOf): Part<"getPlan" | "proposePlan" | "addTasks" | "recordReport"> => ({
   async getPlan({ storyId }, context) {
     const service = planning(context);
     const [story, events] = await Promise.all([service.story(storyId), service.available(storyId)]);
@@ -149,6 +153,9 @@ const plans = (planning: PlanningOf): Part<"getPlan" | "proposePlan" | "addTasks
       tasks: story.tasks.map(taskMessage),
     });
   },
+});
+
+const plans = (planning: PlanningOf): Part<"proposePlan" | "addTasks" | "recordReport"> => ({
   async proposePlan({ storyId, title, text: words, steps, rationale, planId, expectedVersion, ...change }, context) {
     const story = await planning(context).proposePlan(
       present({

@@ -13,6 +13,7 @@ import { StoryCoachService } from "../../../api/proto/gen/fleet/storycoach/v1/st
 import { Health } from "../../../api/proto/gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../../api/proto/gen/grpc/reflection/v1/reflection_pb.js";
 import { FlotillaError } from "../../../runtime/index.ts";
+import { settle } from "../../support/fake-clock.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { openFakeDoor, type Protocol, TOKEN, temporaryFolder, transportTo } from "./fake-door.ts";
 
@@ -78,7 +79,7 @@ describe("one port", () => {
     socket.on("data", (chunk) => (text += chunk));
     for (const piece of ["P", "O", `ST /${GET_STORY} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n`]) {
       socket.write(piece);
-      await new Promise((resolve) => setImmediate(resolve));
+      await settle();
     }
     await waitUntil("an answer came", () => text.startsWith("HTTP/1.1 415"));
     socket.destroy();
@@ -205,7 +206,7 @@ describe("time", () => {
         try {
           for (let percent = 0; ; percent++) {
             yield { taskId, stage: "proposing", round: 1, percent: percent % 100 };
-            await new Promise((resolve) => setImmediate(resolve));
+            await settle();
           }
         } finally {
           ended = true;

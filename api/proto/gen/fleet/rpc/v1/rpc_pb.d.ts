@@ -105,7 +105,7 @@ export declare const BlockedSchema: GenMessage<Blocked>;
  */
 export declare type Failure = Message<"fleet.rpc.v1.Failure"> & {
   /**
-   * Stable, one of those in docs/errors.md: what programs decide by.
+   * Stable: what programs decide by. One of docs/errors.md, or of the door itself (docs/rpc.md).
    *
    * @generated from field: string reason = 1;
    */
