@@ -49,7 +49,7 @@ export type {
   OrchestratorApi,
   OrchestratorMetrics,
 } from "./orchestrator/orchestrator-api.ts";
-export type { Available, Blocked, PlanningApi } from "./planning/planning-api.ts";
+export type { Available, Blocked, Decision, PlanningApi } from "./planning/planning-api.ts";
 export {
   type Approval,
   type Epic,

@@ -34,6 +34,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   why: async () => (await import("./why.ts")).addWhyCommand,
   doctor: async () => (await import("./doctor.ts")).addDoctorCommand,
   "dead-letters": async () => (await import("./dead-letters.ts")).addDeadLetterCommands,
+  story: async () => (await import("./story.ts")).addStoryCommands,
+  approvals: async () => (await import("./approvals.ts")).addApprovalCommands,
+  jobs: async () => (await import("./jobs.ts")).addJobCommands,
   "vllm-sim": async () => (await import("./vllm-sim.ts")).addVllmSimCommand,
 };
 

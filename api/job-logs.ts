@@ -2,15 +2,9 @@
 //
 // JL1  A job that has ended has printed everything: its state is asked for before the lines are read, so none is missed at the end.
 
-import {
-  type Client,
-  type DataOf,
-  type Job,
-  parseEvent,
-  type WorkspaceRunnerApi,
-  workspaceLogs,
-} from "../actors/index.ts";
+import { type Client, type DataOf, parseEvent, type WorkspaceRunnerApi, workspaceLogs } from "../actors/index.ts";
 import { type ActorSystem, type LoggedEvent, READ_MAX, sleep, topicFilter } from "../runtime/index.ts";
+import { hasEnded } from "./job-states.ts";
 
 export interface JobLine extends DataOf<typeof workspaceLogs, "workspace.logged"> {
   readonly atMs: number;
@@ -26,8 +20,6 @@ export interface JobLogsOptions {
 }
 
 const POLL_MS = 300;
-
-export const hasEnded = ({ state }: Pick<Job, "state">): boolean => !/^(queued|preparing|running)$/.test(state);
 
 /** From the job's first line that is kept. Rejects with JobUnknown, Unavailable, and with the signal's reason. */
 export async function* jobLogs({

@@ -1,10 +1,10 @@
 // fleet.workspace.v1 over the workspace score and the workspace runner.
 
 import type { ServiceImpl } from "@connectrpc/connect";
-import { z } from "zod";
-import { type JobReport, type JobState, type Rigor, rigorSchema, type ScoredReport } from "../../actors/index.ts";
+import { type JobReport, type Rigor, rigorSchema, type ScoredReport } from "../../actors/index.ts";
 import type { ActorSystem } from "../../runtime/index.ts";
 import { jobLogs } from "../job-logs.ts";
+import { jobStateSchema } from "../job-states.ts";
 import type { WorkspaceService } from "../proto/gen/fleet/workspace/v1/workspace_pb.js";
 import { type ClientsFor, callOf } from "./call.ts";
 import { jobMessage, reportOf } from "./report-messages.ts";
@@ -18,18 +18,6 @@ export interface WorkspaceParts {
   readonly scorer: ReportScorer;
   readonly system: Pick<ActorSystem, "ports" | "clock">;
 }
-
-const STATES = {
-  queued: true,
-  preparing: true,
-  running: true,
-  succeeded: true,
-  failed: true,
-  cancelled: true,
-  timed_out: true,
-  lost: true,
-} as const satisfies Record<JobState, true>;
-const jobStateSchema = z.enum(Object.keys(STATES) as JobState[]);
 
 /** Of a stream of logs without a deadline: jobs may take long. */
 const LOGS_MS = 24 * 60 * 60_000;
