@@ -35,7 +35,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   "agent-executor": async () => (await import("./agent-executor.ts")).addAgentExecutorCommand,
   doctor: async () => (await import("./doctor.ts")).addDoctorCommand,
   "dead-letters": async () => (await import("./dead-letters.ts")).addDeadLetterCommands,
+  services: async () => (await import("./services/services.ts")).addServicesCommand,
   asyncapi: async () => (await import("./asyncapi.ts")).addAsyncApiCommand,
+  story: async () => (await import("./story.ts")).addStoryCommands,
+  approvals: async () => (await import("./approvals.ts")).addApprovalCommands,
+  jobs: async () => (await import("./jobs.ts")).addJobCommands,
   "vllm-sim": async () => (await import("./vllm-sim.ts")).addVllmSimCommand,
 };
 

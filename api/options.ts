@@ -111,7 +111,7 @@ export function taskOptions(flags: TaskFlags, env: NodeJS.ProcessEnv = process.e
   const asksFleet = flags.servers || flags.prefix || flags.creds || env.FLOTILLA_SERVERS;
   const fleet = asksFleet ? fleetOptions(flags, env) : undefined;
   return {
-    repo: isAddress(repo) ? repo : resolve(repo),
+    repo: repositoryPlace(repo),
     task,
     role,
     agents,
@@ -126,6 +126,9 @@ export function taskOptions(flags: TaskFlags, env: NodeJS.ProcessEnv = process.e
     keep: flags.keep ?? false,
   };
 }
+
+/** A repository as it is named on the command line: its address, or the absolute path of a folder. */
+export const repositoryPlace = (repo: string): string => (isAddress(repo) ? repo : resolve(repo));
 
 /** "https://…", "ssh://…", "file://…" or "git@host:path": not a folder here. */
 const isAddress = (repo: string): boolean =>

@@ -12,7 +12,6 @@ export {
   standardPolicy,
   type Verdict,
 } from "./policy.ts";
-export { redactText } from "./redact.ts";
 export { redact, redactText } from "./redact.ts";
 export { standardTools, ToolRegistry } from "./registry.ts";
 export {

@@ -83,8 +83,9 @@ export function specifiers(sources: readonly Source[]): Finding[] {
   return sources.flatMap((source) =>
     source.imports.flatMap(({ from, line }) => {
       if (!from.startsWith(".") || from.endsWith(".json") || paths.has(target(source, from))) return [];
-      // Fixtures are not read here; the type checker knows whether they exist.
+      // These are not read here; the type checker knows whether they exist.
       if (source.path.startsWith("test/") && from.includes("/fixtures/")) return [];
+      if (/\/proto\/gen\/.+_pb\.js$/.test(from)) return [];
       return [{ path: source.path, line, message: `${from}: relative imports name a .ts file that exists` }];
     }),
   );
