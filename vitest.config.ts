@@ -9,11 +9,12 @@ export default defineConfig(({ mode }) => ({
     // Finds or builds the nats-server, once and before the workers.
     globalSetup: ["./test/support/nats-program.ts"],
     include: ["test/**/*.test.ts"],
-    // Long counts, which `npm run test:chaos` runs, and a real vLLM, which `npm run test:vllm` does.
+    // Long counts, which `npm run test:chaos` runs, a real vLLM, which `npm run test:vllm` does, and a real control plane (`npm run test:k8s`).
     exclude: [
       ...configDefaults.exclude,
       ...(mode === "chaos" ? [] : ["test/chaos/full.test.ts", "test/chaos/daemon*.test.ts"]),
       ...(mode === "vllm" ? [] : ["test/vllm/**"]),
+      ...(mode === "k8s" ? [] : ["test/kubernetes/**"]),
     ],
     // Two cores are the smallest machine the suite promises to pass on.
     maxWorkers: 2,

@@ -63,7 +63,9 @@ export {
   cloneRemote,
   publishBranch,
 } from "./workspace/checkout.ts";
+export { ContainerBackend, type ContainerBackendOptions } from "./workspace/container-backend.ts";
 export { lendDependencies } from "./workspace/dependencies.ts";
+export { KubernetesBackend, type KubernetesBackendOptions } from "./workspace/kubernetes-backend.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
 export { openProcessWorkspace, type ProcessWorkspaceOptions } from "./workspace/process-workspace.ts";
 export { inspectRepository, type Repository } from "./workspace/repository.ts";
