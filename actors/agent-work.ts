@@ -1,7 +1,7 @@
 // What an agent does for its actor: opens its clone and workspace, makes the model, runs the agent and sends in its result.
 // It is not how an agent works (agent/agent.ts), and loaded by the first task: a node that has none does not hold tools and models in memory.
 
-import type { ActorSystem, Clock } from "../runtime/index.ts";
+import type { ActorSystem } from "../runtime/index.ts";
 import { MemoryAudit, openProcessWorkspace, standardPolicy, standardTools, ToolRegistry } from "../tools/index.ts";
 import { runAgent } from "./agent/agent.ts";
 import { mockModel } from "./agent/mock-model.ts";
@@ -24,12 +24,20 @@ export interface Work {
   readonly system: ActorSystem;
   readonly time: AgentTime;
   readonly onProgress: (event: AgentProgress) => void;
+  /** Name of the node whose model servers are asked, where it is not the agent's own. */
+  readonly modelNode?: string;
 }
 
 /** Works on one task and sends its result. Rejects when there is none: no clone or workspace could be made, or it could not be sent. */
 export async function workOn(setup: AgentSetup, work: Work): Promise<AgentResult> {
   const { order, system, time } = work;
   await using place = await openWorkplace(order, system.ports.blobs, time.signal);
+  return workAt(place, setup, work);
+}
+
+/** The same in a place that is open and stays so. */
+export async function workAt(place: OpenWorkplace, setup: AgentSetup, work: Work): Promise<AgentResult> {
+  const { order, system, time } = work;
   const result = await workIn(place, setup, work);
   // Nobody waits for it (AA4).
   if (time.signal.aborted) return result;
@@ -39,7 +47,7 @@ export async function workOn(setup: AgentSetup, work: Work): Promise<AgentResult
 }
 
 async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Promise<AgentResult> {
-  const { order, system, time, onProgress } = work;
+  const { order, time, onProgress } = work;
   const { policy = standardPolicy, instructions, sandbox = "auto" } = setup;
   const { clock, random } = time;
   const { path: root, scratchParent } = place;
@@ -49,7 +57,7 @@ async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Prom
   try {
     return await runAgent(task, {
       ...time,
-      model: modelOf(setup.model, order, system, clock),
+      model: modelOf(setup.model, work),
       tools: new ToolRegistry(standardTools()),
       workspace,
       policy,
@@ -62,20 +70,23 @@ async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Prom
   }
 }
 
-function modelOf(spec: ModelSpec, { taskId, agentId }: AgentOrder, system: ActorSystem, clock: Clock): Model {
+function modelOf(spec: ModelSpec, { order: { taskId, agentId }, system, time: { clock }, modelNode }: Work): Model {
   // A header takes no line breaks and no letters beyond Latin ones, which ids may have.
   const session = `${encodeURIComponent(taskId)}/${encodeURIComponent(agentId)}`;
   switch (spec.kind) {
     case "mock":
       return mockModel(spec.variant ?? "clean", clock);
     case "node":
-      return new NodeModel({ model: spec.model, session, clock, node: () => ownNode(system) });
+      return new NodeModel({ model: spec.model, session, clock, node: () => nodeOf(system, modelNode) });
     case "openai": {
       const { url, model, apiKey } = spec;
       return new OpenAiModel({ url, model, session, clock, ...(apiKey !== undefined && { apiKey }) });
     }
   }
 }
+
+const nodeOf = (system: ActorSystem, name: string | undefined) =>
+  name === undefined ? ownNode(system) : system.nodes().find((node) => node.name === name);
 
 /** The result with where it was made and, when it is worth anything, the work itself. */
 async function withPlace(

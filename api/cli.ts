@@ -32,6 +32,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   node: async () => (await import("./node.ts")).addNodeCommand,
   nodes: async () => (await import("./nodes.ts")).addNodesCommand,
   why: async () => (await import("./why.ts")).addWhyCommand,
+  "agent-executor": async () => (await import("./agent-executor.ts")).addAgentExecutorCommand,
   doctor: async () => (await import("./doctor.ts")).addDoctorCommand,
   "dead-letters": async () => (await import("./dead-letters.ts")).addDeadLetterCommands,
   "vllm-sim": async () => (await import("./vllm-sim.ts")).addVllmSimCommand,
