@@ -16,7 +16,6 @@ export { BLOB_PREFIX, type ExecutorOrder, executeTask, executorName } from "./ag
 export type { Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
 export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";
 
-
 export type {
   ContextApi,
   ContextChange,
@@ -26,7 +25,6 @@ export type {
   Neighbourhood,
   RolePack,
 } from "./context/context-api.ts";
-
 
 export {
   type CouncilAgent,
@@ -42,7 +40,6 @@ export { agentResults, type DataOf, workspaceLogs } from "./events/channels.ts";
 export { type By, bySchema } from "./events/envelope.ts";
 export { parse as parseEvent } from "./events/feed.ts";
 export { fleetActorTypes } from "./fleet-actor-types.ts";
-
 
 export type {
   Council,
@@ -74,6 +71,7 @@ export {
   taskDraftSchema,
 } from "./planning/story.ts";
 export { contentKey, type TaskContent } from "./result-cache.ts";
+export type { ServiceName } from "./service-handles.ts";
 export {
   type Client,
   contextOf,
@@ -82,11 +80,10 @@ export {
   runnerOf,
   type ServiceCall,
 } from "./service-handles.ts";
+export type { ServiceSettings } from "./service-host.ts";
 export type { AgentOrder, Origin, Workplace } from "./workplace.ts";
 export type { Job, JobState, WorkspaceRunnerApi } from "./workspace-runner/workspace-runner-api.ts";
 export { type JobReport, jobReportSchema } from "./workspace-score/job-report.ts";
-export type { ServiceName } from "./service-handles.ts";
-export type { ServiceSettings } from "./service-host.ts";
 
 /** The services of a fleet: loaded when they are wanted, because a node that only hosts agents shall not hold them. */
 export const loadServices = () => import("./services.ts");

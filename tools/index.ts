@@ -70,6 +70,7 @@ export {
   cloneRemote,
   publishBranch,
 } from "./workspace/checkout.ts";
+export { ContainerBackend, type ContainerBackendOptions } from "./workspace/container-backend.ts";
 export { lendDependencies } from "./workspace/dependencies.ts";
 export {
   Depot,
@@ -80,6 +81,7 @@ export {
   type StoryTip,
   storyBranch,
 } from "./workspace/depot.ts";
+export { KubernetesBackend, type KubernetesBackendOptions } from "./workspace/kubernetes-backend.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
 export { type PreparedClone, prepareClone } from "./workspace/prepared-clone.ts";
 export { ProcessBackend, type ProcessBackendOptions } from "./workspace/process-backend.ts";
