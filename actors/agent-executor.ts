@@ -50,9 +50,6 @@ export interface ExecutorEnvironment {
   readonly sandbox?: "auto" | Sandbox;
 }
 
-/** Begins a text that is in a blob: command lines and variables take no more than some ten thousand characters. */
-export const BLOB_PREFIX = "blob:";
-const INLINE_MAX = 16_000;
 const NODE_NAME_MAX = 64;
 
 /** Name of the node that a job's executor is (AX2). */
@@ -61,12 +58,6 @@ export function executorName(jobId: string): string {
   if (name.length <= NODE_NAME_MAX) return name;
   const hash = createHash("sha256").update(jobId).digest("hex").slice(0, 16);
   return `${name.slice(0, NODE_NAME_MAX - hash.length - 1)}-${hash}`;
-}
-
-/** A text as an executor is given it. The blob is this owner's alone, so that it may be deleted with it. */
-export async function putText({ ports }: Pick<ActorSystem, "ports">, owner: string, text: string): Promise<string> {
-  if (text.length <= INLINE_MAX && !text.startsWith(BLOB_PREFIX)) return text;
-  return BLOB_PREFIX + (await ports.blobs.put(new TextEncoder().encode(JSON.stringify([owner, text]))));
 }
 
 /**

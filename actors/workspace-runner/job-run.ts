@@ -20,7 +20,7 @@ import {
   lendDependencies,
   type WorkspaceBackend,
 } from "../../tools/index.ts";
-import { BLOB_PREFIX } from "../agent-executor.ts";
+import { BLOB_PREFIX } from "../agent-executor-text.ts";
 import { authorOf } from "../council/roles.ts";
 import { jobSpecOf, type Prepared } from "./executor-command.ts";
 import type { JobBook } from "./job-book.ts";
