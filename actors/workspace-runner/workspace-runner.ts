@@ -3,11 +3,9 @@
 //
 // WA1  Its constructor takes plain data; secrets and folders come from the host it lives on (options.ts).
 
-import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
-import type { WorkspaceBackend } from "../../tools/index.ts";
-import { fail } from "./errors.ts";
 import { runnerHostOptions } from "./options.ts";
+import { openBackend } from "./runner-backend.ts";
 import { type RunnerSettings, type RunnerSetup, runnerSetup } from "./runner-settings.ts";
 import type { WorkspaceRunnerApi } from "./workspace-runner-api.ts";
 import type { WorkspaceRunnerService } from "./workspace-runner-service.ts";
@@ -75,16 +73,3 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
  * `verify` holds up every other question.
  */
 export const WorkspaceRunner = defineActor("workspace-runner", WorkspaceRunnerActor, { version: "1" });
-
-type Host = Pick<ReturnType<typeof actorContext>, "clock" | "random">;
-
-async function openBackend({ backend, folder }: RunnerSetup, host: Host): Promise<WorkspaceBackend> {
-  const { ProcessBackend } = await import("../../tools/index.ts");
-  switch (backend) {
-    case "process":
-      return new ProcessBackend({ folder: join(folder, "jobs"), ...host });
-    case "container":
-    case "kubernetes":
-      throw fail("RunnerSettingInvalid", `The runner's setting backend: ${backend} is not wired.`);
-  }
-}
