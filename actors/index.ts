@@ -12,7 +12,8 @@ export type {
   Verification,
 } from "./agent/result.ts";
 export { Agent, type AgentEvent, type AgentSetup, type ModelSpec, modelName } from "./agent-actor.ts";
-export { BLOB_PREFIX, type ExecutorOrder, executeTask, executorName } from "./agent-executor.ts";
+export { type ExecutorOrder, executorName, loadExecutor } from "./agent-executor.ts";
+export { BLOB_PREFIX } from "./agent-executor-text.ts";
 export type { Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
 export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";
 export {
@@ -29,3 +30,5 @@ export { agentResults } from "./events/channels.ts";
 export { fleetActorTypes } from "./fleet-actor-types.ts";
 export { contentKey, type TaskContent } from "./result-cache.ts";
 export type { AgentOrder, Origin, Workplace } from "./workplace.ts";
+export type { RunnerSettings } from "./workspace-runner/runner-settings.ts";
+export { WorkspaceRunner } from "./workspace-runner/workspace-runner.ts";

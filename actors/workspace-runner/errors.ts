@@ -10,5 +10,6 @@ export const fail = errorsFrom({
   RunnerSettingInvalid: { retryable: false, remedy: "Correct the setting that the message names." },
   // Ends of jobs.
   ExecutorFailed: { retryable: false, remedy: "Read the job's last lines: flotilla job logs." },
+  RunnerDefect: { retryable: false, remedy: "Report it with the message: this is a bug in flotilla." },
   ResultMissing: { retryable: false, remedy: "Report it with the job's log: its executor ended as if it had posted." },
 });

@@ -20,7 +20,7 @@ import {
   lendDependencies,
   type WorkspaceBackend,
 } from "../../tools/index.ts";
-import { BLOB_PREFIX } from "../agent-executor.ts";
+import { blobIn } from "../agent-executor-text.ts";
 import { authorOf } from "../council/roles.ts";
 import { jobSpecOf, type Prepared } from "./executor-command.ts";
 import type { JobBook } from "./job-book.ts";
@@ -230,8 +230,7 @@ export class JobRun {
   async #cleanUp({ request, bundle }: JobRecord): Promise<void> {
     await this.#removePlace();
     const { blobs } = this.#parts.system.ports;
-    const texts = [request.text, request.context].filter((text) => text.startsWith(BLOB_PREFIX));
-    const hashes = [...texts.map((text) => text.slice(BLOB_PREFIX.length)), ...(bundle === undefined ? [] : [bundle])];
+    const hashes = [blobIn(request.text), blobIn(request.context), bundle].filter((hash) => hash !== undefined);
     for (const hash of hashes) await blobs.delete(hash);
   }
 

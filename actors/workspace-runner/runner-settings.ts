@@ -26,10 +26,10 @@ const settingsSchema = z
     resources: z
       .object({ cpus: z.number().positive().exactOptional(), memoryBytes: z.int().positive().exactOptional() })
       .exactOptional(),
-    /** Addresses of NATS as executors reach it. Default: the host's own (FLOTILLA_SERVERS). No credentials. */
+    /** Addresses of NATS as executors reach it. Default: the host's own (FLOTILLA_SERVERS). No credentials: FLOTILLA_USER and FLOTILLA_PASS. */
     natsUrl: z.string().min(1).optional(),
     prefix: z.string().min(1).optional(),
-    /** Name of the node whose model servers executors ask, with a model of kind `node`. */
+    /** Name of the node whose model servers executors ask, with a model of kind `node`. Default: the runner's own. */
     modelNode: z.string().min(1).optional(),
   })
   .strict();

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
 import type { WorkspaceBackend } from "../../tools/index.ts";
+import { ownNode } from "../own-node.ts";
 import { fail } from "./errors.ts";
 import { runnerHostOptions } from "./options.ts";
 import { type RunnerSettings, type RunnerSetup, runnerSetup } from "./runner-settings.ts";
@@ -17,7 +18,11 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
   #running: WorkspaceRunnerService | undefined;
 
   constructor(settings: RunnerSettings = {}) {
-    this.#setup = runnerSetup(settings, runnerHostOptions());
+    const { system } = actorContext();
+    const host = runnerHostOptions();
+    const address = system.facts && `nats://${system.facts.server.address}`;
+    const setup = runnerSetup(settings, { ...host, natsUrl: host.natsUrl ?? address });
+    this.#setup = { ...setup, modelNode: setup.modelNode ?? ownNode(system)?.name };
   }
 
   async onStart(): Promise<void> {
