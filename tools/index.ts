@@ -68,12 +68,13 @@ export { lendDependencies } from "./workspace/dependencies.ts";
 export {
   Depot,
   type DepotMerge,
-  type DepotOrigin,
   type DepotStory,
   type DepotWork,
+  type StoryMemory,
   type StoryTip,
   storyBranch,
 } from "./workspace/depot.ts";
+export type { DepotOrigin } from "./workspace/depot-origin.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
 export { type PreparedClone, prepareClone } from "./workspace/prepared-clone.ts";
 export { ProcessBackend, type ProcessBackendOptions } from "./workspace/process-backend.ts";

@@ -28,9 +28,10 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
   async onStart(): Promise<void> {
     const { system, clock, random, log } = actorContext();
     const { Depot } = await import("../../tools/index.ts");
+    const { StoryBranches } = await import("./story-branches.ts");
     const { WorkspaceRunnerService: Service } = await import("./workspace-runner-service.ts");
     const backend = await openBackend(this.#setup, { clock, random });
-    const depot = new Depot(this.#setup.folder);
+    const depot = new Depot(this.#setup.folder, new StoryBranches(system));
     const service = new Service({ system, backend, depot, setup: this.#setup, random, log });
     try {
       await service.start();
