@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentRequests, deadEvents, workspaceLogs } from "../../../actors/events/channels.ts";
 import { postEvent } from "../../../actors/events/post.ts";
+import { JobBook } from "../../../actors/workspace-runner/job-book.ts";
+import { knownResult } from "../../../actors/workspace-runner/job-posts.ts";
 import { runnerSetup } from "../../../actors/workspace-runner/runner-settings.ts";
 import { systemClock, systemRandom } from "../../../runtime/index.ts";
 import { fail as toolsFail } from "../../../tools/errors.ts";
@@ -278,6 +280,11 @@ describe("another life", () => {
     expect(await third.jobs()).toHaveLength(2);
     expect(await place.missing()).toMatchObject([{ jobId: "s1-bad-1" }]);
     expect(await place.events(workspaceLogs)).toHaveLength(1);
+    // The log itself tells repetitions apart for two minutes only.
+    const book = new JobBook(place.system);
+    await book.load();
+    const known = ["good", "bad"].map((taskId) => knownResult(place.system, book.get(`s1-${taskId}-1`)));
+    expect(await Promise.all(known)).toEqual(["result", "missing"]);
   });
 
   it("a job whose place is gone is begun again elsewhere; one of nobody is removed", async () => {
