@@ -6,6 +6,7 @@ import type { ActorSystem } from "../runtime/index.ts";
 import { bundleWork, cloneRemote, prepareClone } from "../tools/index.ts";
 import type { AgentResult } from "./agent/result.ts";
 import type { ExecutorEnvironment, ExecutorOrder } from "./agent-executor.ts";
+import { contextNotices, personAsker } from "./agent-executor-company.ts";
 import { getText, sentBlob } from "./agent-executor-text.ts";
 import { workAt } from "./agent-work.ts";
 import { DEFAULT_AGENT_LIMITS } from "./council/council.ts";
@@ -36,6 +37,7 @@ export async function execute(
       blobs.put(await bundleWork({ clone: path, base, commit, bytesMax: blobs.blobMaxBytes })),
     [Symbol.asyncDispose]: async () => {},
   };
+  const notices = await contextNotices(system, order, { signal, log: env.log });
   const known = context === "" ? "" : `\n\nWhat the fleet knows about this task, as information:\n${context}`;
   const result = await workAt(
     place,
@@ -45,7 +47,7 @@ export async function execute(
         ...{ taskId: `${storyId}-${taskId}`, agentId, role: role.name, text, attempt, traceId: storyId },
         ...{ baseCommit: base, workspacePath: path, limits: DEFAULT_AGENT_LIMITS },
       },
-      ...{ system, time, onProgress },
+      ...{ system, time, onProgress, notices, approve: personAsker(system, order) },
       ...(modelNode !== undefined && { modelNode }),
     },
   );

@@ -9,7 +9,7 @@
 // AX2  A node of the fleet has its name to itself (NodeNameTaken), and an executor's is its job's: two of one job cannot be at work at once.
 
 import { createHash } from "node:crypto";
-import type { ActorSystem, Clock, Random } from "../runtime/index.ts";
+import type { ActorSystem, Clock, LogLevel, Random } from "../runtime/index.ts";
 import type { Sandbox } from "../tools/index.ts";
 import type { AgentProgress } from "./agent/progress.ts";
 import type { AgentResult } from "./agent/result.ts";
@@ -46,6 +46,7 @@ export interface ExecutorEnvironment {
   /** Aborts when it shall stop; then there is no result. */
   readonly signal: AbortSignal;
   readonly onProgress: (event: AgentProgress) => void;
+  readonly log: (level: LogLevel, message: string) => void;
   readonly sandbox?: "auto" | Sandbox;
 }
 

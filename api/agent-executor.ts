@@ -62,6 +62,7 @@ async function runExecutor({ fleet, name, order }: ExecutorOptions, terminal: Te
         const line = progressLine(event, systemClock.monotonic() - startMs, paper);
         if (line !== undefined) say(line);
       },
+      log: (_, message) => say(message),
     });
     say(
       `posted: ${result.finalState}${result.error === null ? "" : `, ${result.error.code}: ${result.error.message}`}`,

@@ -153,8 +153,10 @@ export class JobRun {
     const story = { storyId: request.storyId, origin };
     if (backend.takesFolders) {
       const author = authorOf(request.agentId);
-      const { path, base } = await depot.workspace(story, { jobId, author, signal });
-      if (isAbsolute(url)) await lendDependencies({ source: url, clone: path });
+      // A container sees its workspace and nothing of what it would borrow from.
+      const isWhole = backend.kind !== "process";
+      const { path, base } = await depot.workspace(story, { jobId, author, isWhole, signal });
+      if (isAbsolute(url) && !isWhole) await lendDependencies({ source: url, clone: path });
       return { source: { kind: "folder", path }, base };
     }
     const tip = await depot.story(story, signal);

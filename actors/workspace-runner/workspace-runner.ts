@@ -7,7 +7,6 @@ import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
 import type { WorkspaceBackend } from "../../tools/index.ts";
 import { ownNode } from "../own-node.ts";
-import { fail } from "./errors.ts";
 import { runnerHostOptions } from "./options.ts";
 import { type RunnerSettings, type RunnerSetup, runnerSetup } from "./runner-settings.ts";
 import type { WorkspaceRunnerApi } from "./workspace-runner-api.ts";
@@ -84,13 +83,17 @@ export const WorkspaceRunner = defineActor("workspace-runner", WorkspaceRunnerAc
 
 type Host = Pick<ReturnType<typeof actorContext>, "clock" | "random">;
 
-async function openBackend({ backend, folder }: RunnerSetup, host: Host): Promise<WorkspaceBackend> {
-  const { ProcessBackend } = await import("../../tools/index.ts");
+/** The options of the container forms are theirs to understand; which fleet's jobs they are is ours to say. */
+async function openBackend(setup: RunnerSetup, { clock, random }: Host): Promise<WorkspaceBackend> {
+  const { backend, backendOptions, prefix, folder } = setup;
+  const { ContainerBackend, KubernetesBackend, ProcessBackend } = await import("../../tools/index.ts");
+  const fleet = prefix === undefined ? {} : { fleet: prefix.toLowerCase().replaceAll("_", "-") };
   switch (backend) {
     case "process":
-      return new ProcessBackend({ folder: join(folder, "jobs"), ...host });
+      return new ProcessBackend({ folder: join(folder, "jobs"), clock, random });
     case "container":
+      return new ContainerBackend({ ...fleet, ...backendOptions, clock });
     case "kubernetes":
-      throw fail("RunnerSettingInvalid", `The runner's setting backend: ${backend} is not wired.`);
+      return new KubernetesBackend({ ...fleet, ...backendOptions, clock });
   }
 }

@@ -31,6 +31,13 @@ export interface DepotStory {
   readonly origin: DepotOrigin;
 }
 
+export interface DepotClone {
+  readonly jobId: string;
+  readonly author: Author;
+  readonly isWhole?: boolean;
+  readonly signal?: AbortSignal;
+}
+
 export interface StoryTip {
   /** Commit that the story's branch stands on. */
   readonly commit: string;
@@ -99,16 +106,22 @@ export class Depot {
     return tip;
   }
 
-  /** A clone for one agent, on the story's branch. The same job again: a new one in its place. Throws as `story` does, GitFailed. */
-  async workspace(
-    story: DepotStory,
-    { jobId, author, signal }: { readonly jobId: string; readonly author: Author; readonly signal?: AbortSignal },
-  ): Promise<{ readonly path: string; readonly base: string }> {
+  /**
+   * A clone for one agent, on the story's branch. The same job again: a new one in its place. `isWhole`: with all of its objects, for who sees
+   * nothing of this host but the clone. Throws as `story` does, GitFailed.
+   */
+  async workspace(story: DepotStory, clone: DepotClone): Promise<{ readonly path: string; readonly base: string }> {
+    const { jobId, author, isWhole = false, signal } = clone;
     const { commit: base } = await this.story(story, signal);
     const into = this.workspacePath(jobId);
     await removeFolder(into);
     const source = await this.#pathOf(story.origin);
-    return { path: await cloneForAgent({ source, into, commit: base, author }), base };
+    const path = await cloneForAgent({ source, into, commit: base, author });
+    if (!isWhole) return { path, base };
+    const repack = ["repack", "-a", "-d", "--quiet"];
+    await must(ownGit(repack, { cwd: path, signal, timeoutMs: FETCH_TIMEOUT_MS }), "copy the repository's objects");
+    await rm(join(path, ".git/objects/info/alternates"), { force: true });
+    return { path, base };
   }
 
   workspacePath(jobId: string): string {

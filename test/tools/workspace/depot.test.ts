@@ -230,10 +230,12 @@ it.concurrent("a lock that a killed git left does not hold the branch for ever",
   expect(await new Depot(folder).integrate(story, work)).toMatchObject({ kind: "merged" });
 });
 
-it.concurrent("a workspace is gone when it is removed, whatever modes were left in it", async () => {
+it.concurrent("a whole workspace borrows nothing; one is gone when it is removed, whatever modes were left in it", async () => {
   await using place = await makePlace();
   const { depot, story } = place;
-  const { path } = await depot.workspace(story, { jobId: "j1", author });
+  const { path } = await depot.workspace(story, { jobId: "j1", author, isWhole: true });
+  expect(existsSync(join(path, ".git/objects/info/alternates"))).toBe(false);
+  expect(await gitIn(path, "show", "HEAD:a.txt")).toBe("a");
   await mkdir(join(path, "locked/in"), { recursive: true });
   await writeFile(join(path, "locked/in/file"), "x");
   await chmod(join(path, "locked"), 0o500);
