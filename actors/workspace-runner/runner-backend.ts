@@ -43,14 +43,16 @@ type Host = { readonly clock: Clock; readonly random: Random };
 /** Throws RunnerSettingInvalid, and what making the backend throws. */
 export async function openBackend(setup: RunnerSetup, { clock, random }: Host): Promise<WorkspaceBackend> {
   const { ContainerBackend, KubernetesBackend, ProcessBackend } = await import("../../tools/index.ts");
+  // Which fleet's jobs they are is ours to say; the rest is theirs to understand.
+  const fleet = setup.prefix === undefined ? {} : { fleet: setup.prefix.toLowerCase().replaceAll("_", "-") };
   switch (setup.backend) {
     case "process":
       checked("process", setup);
       return new ProcessBackend({ folder: join(setup.folder, "jobs"), clock, random });
     case "container":
-      return new ContainerBackend({ ...checked("container", setup), clock });
+      return new ContainerBackend({ ...fleet, ...checked("container", setup), clock });
     case "kubernetes":
-      return new KubernetesBackend({ ...checked("kubernetes", setup), clock });
+      return new KubernetesBackend({ ...fleet, ...checked("kubernetes", setup), clock });
   }
 }
 

@@ -4,6 +4,7 @@
 // WA1  Its constructor takes plain data; secrets and folders come from the host it lives on (options.ts).
 
 import { actorContext, defineActor } from "../../runtime/index.ts";
+import { ownNode } from "../own-node.ts";
 import { runnerHostOptions } from "./options.ts";
 import { openBackend } from "./runner-backend.ts";
 import { type RunnerSettings, type RunnerSetup, runnerSetup } from "./runner-settings.ts";
@@ -15,15 +16,20 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
   #running: WorkspaceRunnerService | undefined;
 
   constructor(settings: RunnerSettings = {}) {
-    this.#setup = runnerSetup(settings, runnerHostOptions());
+    const { system } = actorContext();
+    const host = runnerHostOptions();
+    const address = system.facts && `nats://${system.facts.server.address}`;
+    const setup = runnerSetup(settings, { ...host, natsUrl: host.natsUrl ?? address });
+    this.#setup = { ...setup, modelNode: setup.modelNode ?? ownNode(system)?.name };
   }
 
   async onStart(): Promise<void> {
     const { system, clock, random, log } = actorContext();
     const { Depot } = await import("../../tools/index.ts");
+    const { StoryBranches } = await import("./story-branches.ts");
     const { WorkspaceRunnerService: Service } = await import("./workspace-runner-service.ts");
     const backend = await openBackend(this.#setup, { clock, random });
-    const depot = new Depot(this.#setup.folder);
+    const depot = new Depot(this.#setup.folder, new StoryBranches(system));
     const service = new Service({ system, backend, depot, setup: this.#setup, random, log });
     try {
       await service.start();
