@@ -22,7 +22,7 @@ export interface ContextSettings {
   readonly graph:
     | { readonly kind: "embedded" }
     | { readonly kind: "neo4j"; readonly url: string; readonly user?: string };
-  /** Path of a scopes file on its host. Default: ours. */
+  /** YAML text in place of scopes.yaml. */
   readonly scopes?: string;
 }
 

@@ -67,22 +67,19 @@ export class ScopePolicy {
     this.#table = table;
   }
 
-  /** Reads the table of a file; default: ours. Throws ScopesInvalid (SO1). */
-  static async read(path: string | URL = BUILT_IN): Promise<ScopePolicy> {
-    const bad = (why: string) => failContext("ScopesInvalid", `The scopes file ${String(path)} ${why}.`);
-    const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-      throw bad(`cannot be read: ${error.code ?? error.message}`);
-    });
+  /** Reads a table from YAML; default: ours. Throws ScopesInvalid (SO1). */
+  static async read(text?: string): Promise<ScopePolicy> {
+    const bad = (why: string) => failContext("ScopesInvalid", `The scopes table cannot be used: it ${why}.`);
     const { parse } = await import("yaml");
     let data: unknown;
     try {
-      data = parse(text);
+      data = parse(text ?? (await readFile(BUILT_IN, "utf8")));
     } catch (error) {
       throw bad(`is no YAML: ${String(error).split("\n", 1)[0]}`);
     }
     const parsed = tableSchema.safeParse(data);
     const issue = parsed.error?.issues[0];
-    if (!parsed.success) throw bad(`is not valid: ${issue?.path.join(".")}: ${issue?.message}`);
+    if (!parsed.success) throw bad(`is not valid: ${issue?.path.join(".") || "it"}: ${issue?.message}`);
     const [first, ...others] = Object.entries(parsed.data.phases);
     if (first === undefined) throw bad("has no phases");
     const roles = Object.keys(first[1].roles).sort().join(", ");
