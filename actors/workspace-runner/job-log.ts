@@ -19,6 +19,17 @@ const LINE_CHARS_MAX = 4_000;
 const PAGE = 500;
 const SECRET_LENGTH_MIN = 4;
 
+/**
+ * What must not be told of an executor's secret variables, by line: texts of several are printed so. A user's name is none, and may be a word
+ * that every path has.
+ */
+export const secretTexts = (secretEnv: Readonly<Record<string, string>>): readonly string[] =>
+  Object.entries(secretEnv)
+    .filter(([name]) => name !== "FLOTILLA_USER")
+    .flatMap(([, value]) => value.split("\n"))
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !/^[-*]{3}/.test(line));
+
 export interface JobLogOptions {
   readonly system: PostSystem & Pick<ActorSystem, "ports">;
   readonly clock: Clock;
