@@ -14,7 +14,11 @@ export type {
 export { Agent, type AgentEvent, type AgentSetup, type ModelSpec, modelName } from "./agent-actor.ts";
 export type { Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
 export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";
+export type { ChangeSet as ContextChangeSet } from "./context/change-set.ts";
 export type { ContextApi } from "./context/context-api.ts";
+export { type ContextOnGraph, type ContextParts, contextOn } from "./context/context-parts.ts";
+export { LadybugGraph } from "./context/ladybug-graph.ts";
+export type { Ledger as ContextLedger } from "./context/ledger.ts";
 export {
   type CouncilAgent,
   type CouncilProgress,
