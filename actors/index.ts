@@ -16,7 +16,7 @@ export { type ExecutorOrder, executorName, loadExecutor } from "./agent-executor
 export { BLOB_PREFIX } from "./agent-executor-text.ts";
 export type { Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
 export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";
-
+export type { ChangeSet as ContextChangeSet } from "./context/change-set.ts";
 export type {
   ContextApi,
   ContextChange,
@@ -26,7 +26,7 @@ export type {
   Neighbourhood,
   RolePack,
 } from "./context/context-api.ts";
-
+export type { Ledger as ContextLedger } from "./context/ledger.ts";
 export {
   type CouncilAgent,
   type CouncilProgress,
@@ -41,7 +41,6 @@ export { agentResults, type DataOf, workspaceLogs } from "./events/channels.ts";
 export { type By, bySchema } from "./events/envelope.ts";
 export { parse as parseEvent } from "./events/feed.ts";
 export { fleetActorTypes } from "./fleet-actor-types.ts";
-
 export type {
   Council,
   CouncilMember,
