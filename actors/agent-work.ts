@@ -1,16 +1,14 @@
 // What an agent does for its actor: opens its clone and workspace, makes the model, runs the agent and sends in its result.
 // It is not how an agent works (agent/agent.ts), and loaded by the first task: a node that has none does not hold tools and models in memory.
 
-import type { ActorSystem, Clock } from "../runtime/index.ts";
+import type { ActorSystem } from "../runtime/index.ts";
 import { MemoryAudit, openProcessWorkspace, standardPolicy, standardTools, ToolRegistry } from "../tools/index.ts";
 import { runAgent } from "./agent/agent.ts";
 import { mockModel } from "./agent/mock-model.ts";
-import type { Model } from "./agent/model.ts";
-import { NodeModel } from "./agent/node-model.ts";
-import { OpenAiModel } from "./agent/openai-model.ts";
 import type { AgentProgress } from "./agent/progress.ts";
 import type { AgentResult } from "./agent/result.ts";
-import type { AgentSetup, ModelSpec } from "./agent-actor.ts";
+import type { AgentSetup } from "./agent-actor.ts";
+import { modelOf } from "./model-of.ts";
 import { ownNode } from "./own-node.ts";
 import { sendResult } from "./result-post.ts";
 import { type AgentOrder, type OpenWorkplace, openWorkplace } from "./workplace.ts";
@@ -49,7 +47,10 @@ async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Prom
   try {
     return await runAgent(task, {
       ...time,
-      model: modelOf(setup.model, order, system, clock),
+      model: modelOf(setup.model, {
+        ...{ taskId: order.taskId, agentId: order.agentId, system },
+        mock: ({ variant = "clean" }) => mockModel(variant, clock),
+      }),
       tools: new ToolRegistry(standardTools()),
       workspace,
       policy,
@@ -59,21 +60,6 @@ async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Prom
     });
   } finally {
     await workspace.close();
-  }
-}
-
-function modelOf(spec: ModelSpec, { taskId, agentId }: AgentOrder, system: ActorSystem, clock: Clock): Model {
-  // A header takes no line breaks and no letters beyond Latin ones, which ids may have.
-  const session = `${encodeURIComponent(taskId)}/${encodeURIComponent(agentId)}`;
-  switch (spec.kind) {
-    case "mock":
-      return mockModel(spec.variant ?? "clean", clock);
-    case "node":
-      return new NodeModel({ model: spec.model, session, clock, node: () => ownNode(system) });
-    case "openai": {
-      const { url, model, apiKey } = spec;
-      return new OpenAiModel({ url, model, session, clock, ...(apiKey !== undefined && { apiKey }) });
-    }
   }
 }
 

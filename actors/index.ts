@@ -67,14 +67,11 @@ export {
   taskDraftSchema,
 } from "./planning/story.ts";
 export { contentKey, type TaskContent } from "./result-cache.ts";
-export {
-  type Client,
-  contextOf,
-  orchestratorOf,
-  planningOf,
-  runnerOf,
-  type ServiceCall,
-} from "./service-handles.ts";
+export { type Client, planningOf, runnerOf, type ServiceCall, type ServiceName } from "./service-handles.ts";
+export type { ServiceSettings } from "./service-host.ts";
 export type { AgentOrder, Origin, Workplace } from "./workplace.ts";
 export type { Job, JobState, WorkspaceRunnerApi } from "./workspace-runner/workspace-runner-api.ts";
 export { type JobReport, jobReportSchema } from "./workspace-score/job-report.ts";
+
+/** The services of a fleet: loaded when they are wanted, because a node that only hosts agents shall not hold them. */
+export const loadServices = () => import("./services.ts");

@@ -144,12 +144,13 @@ function optionInvalid(issue: z.core.$ZodIssue | undefined, given: Readonly<Reco
   });
 }
 
-function chooseModel(
+/** A server and a model on it, or the mock; never one by itself (O2). Throws OptionInvalid, ModelNotChosen. */
+export function chooseModel(
   url: string | undefined,
   model: string | undefined,
-  flags: TaskFlags,
+  flags: Pick<TaskFlags, "modelUrl">,
   apiKey: string | undefined,
-): ModelChoice {
+): Exclude<ModelChoice, { kind: "node" }> {
   if (model === "mock") {
     if (flags.modelUrl === undefined) return { kind: "mock" };
     throw fail("OptionInvalid", "--model mock is the built-in mock and has no server: leave --model-url out.");

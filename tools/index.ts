@@ -13,7 +13,13 @@ export {
   type Verdict,
 } from "./policy.ts";
 export { standardTools, ToolRegistry } from "./registry.ts";
-export { runTool, type ToolEnvironment } from "./run-tool.ts";
+export {
+  type ApprovalAnswer,
+  type ApprovalQuestion,
+  type AskPerson,
+  runTool,
+  type ToolEnvironment,
+} from "./run-tool.ts";
 export {
   detectRunners,
   type RunnerName,

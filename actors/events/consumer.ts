@@ -106,12 +106,16 @@ class Consumer<C extends Channel> {
     this.#lanes.set(lane, working);
     this.#inHand.set(fed.sequence, working);
     this.#next = fed.sequence + 1;
-    void working.then(() => {
-      if (signal.aborted) return;
-      this.#inHand.delete(fed.sequence);
-      if (this.#lanes.get(lane) === working) this.#lanes.delete(lane);
-      this.#saving ??= this.#saveSoon();
-    });
+    working.then(
+      () => {
+        if (signal.aborted) return;
+        this.#inHand.delete(fed.sequence);
+        if (this.#lanes.get(lane) === working) this.#lanes.delete(lane);
+        this.#saving ??= this.#saveSoon();
+      },
+      // Closed, in the middle of a burial: what reads the log ends by the same, and the event stays in hand.
+      () => {},
+    );
   }
 
   /** Resolves when the event is handled or dead-lettered, or the consumer ends. */

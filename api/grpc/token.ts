@@ -17,7 +17,7 @@ const TOKEN = /^[\x21-\x7e]{16,512}$/;
 const GROUP_AND_OTHERS = 0o077;
 
 /** The token in `<folder>/token`; the first time one is made. Throws TokenUnusable. */
-export async function keepToken(folder: string): Promise<string> {
+export async function keepToken(folder: string): Promise<{ readonly token: string; readonly file: string }> {
   const file = join(folder, "token");
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -27,11 +27,11 @@ export async function keepToken(folder: string): Promise<string> {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "EEXIST") throw unusable(file, `cannot be written (${code})`);
   }
-  return readToken(file);
+  return { token: await readToken(file), file };
 }
 
 /** Throws TokenUnusable: absent, open to others (DT3), or no token. */
-export async function readToken(file: string): Promise<string> {
+async function readToken(file: string): Promise<string> {
   let token: string;
   try {
     const { mode } = await stat(file);

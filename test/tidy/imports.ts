@@ -110,7 +110,7 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^diff$/, /^(tools|actors\/council)\//],
   [/^fast-xml-parser$/, /^(tools\/tests|nodes\/gpu)\//],
   [/^(zeromq|eventsource-parser)$/, /^nodes\/|^test\/(nodes\/|support\/vllm-)/],
-  [/^yaml$/, /^actors\/|^test\//],
+  [/^yaml$/, /^(actors|test)\/|^api\/asyncapi\.ts$/],
   [/^prom-client$/, /^[a-z]+\/metrics\.ts$|^test\/nodes\//],
   [/^commander$/, /^(test\/)?api\//],
   [/^picocolors$/, /^api\//],
