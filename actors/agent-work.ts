@@ -3,7 +3,7 @@
 
 import type { ActorSystem } from "../runtime/index.ts";
 import { MemoryAudit, openProcessWorkspace, standardPolicy, standardTools, ToolRegistry } from "../tools/index.ts";
-import { runAgent } from "./agent/agent.ts";
+import { type AgentEnvironment, runAgent } from "./agent/agent.ts";
 import { mockModel } from "./agent/mock-model.ts";
 import type { AgentProgress } from "./agent/progress.ts";
 import type { AgentResult } from "./agent/result.ts";
@@ -22,12 +22,23 @@ export interface Work {
   readonly system: ActorSystem;
   readonly time: AgentTime;
   readonly onProgress: (event: AgentProgress) => void;
+  /** Name of the node whose model servers are asked, where it is not the agent's own. */
+  readonly modelNode?: string;
+  /** Asks people, and tells what changes meanwhile; see AgentEnvironment. */
+  readonly approve?: AgentEnvironment["approve"];
+  readonly notices?: AgentEnvironment["notices"];
 }
 
 /** Works on one task and sends its result. Rejects when there is none: no clone or workspace could be made, or it could not be sent. */
 export async function workOn(setup: AgentSetup, work: Work): Promise<AgentResult> {
   const { order, system, time } = work;
   await using place = await openWorkplace(order, system.ports.blobs, time.signal);
+  return workAt(place, setup, work);
+}
+
+/** The same in a place that is open and stays so. */
+export async function workAt(place: OpenWorkplace, setup: AgentSetup, work: Work): Promise<AgentResult> {
+  const { order, system, time } = work;
   const result = await workIn(place, setup, work);
   // Nobody waits for it (AA4).
   if (time.signal.aborted) return result;
@@ -37,7 +48,7 @@ export async function workOn(setup: AgentSetup, work: Work): Promise<AgentResult
 }
 
 async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Promise<AgentResult> {
-  const { order, system, time, onProgress } = work;
+  const { order, system, time, onProgress, modelNode, approve, notices } = work;
   const { policy = standardPolicy, instructions, sandbox = "auto" } = setup;
   const { clock, random } = time;
   const { path: root, scratchParent } = place;
@@ -48,7 +59,7 @@ async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Prom
     return await runAgent(task, {
       ...time,
       model: modelOf(setup.model, {
-        ...{ taskId: order.taskId, agentId: order.agentId, system },
+        ...{ taskId: order.taskId, agentId: order.agentId, system, ...(modelNode !== undefined && { modelNode }) },
         mock: ({ variant = "clean" }) => mockModel(variant, clock),
       }),
       tools: new ToolRegistry(standardTools()),
@@ -57,6 +68,8 @@ async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Prom
       audit: new MemoryAudit(),
       instructions,
       onProgress,
+      ...(approve !== undefined && { approve }),
+      ...(notices !== undefined && { notices }),
     });
   } finally {
     await workspace.close();

@@ -44,6 +44,8 @@ export const fail = errorsFrom({
   VersionStale: { retryable: false, remedy: "Read it again, look at what has changed, then repeat with its version." },
   RoleUnknown: { retryable: false, remedy: "Use one of the roles that the message lists." },
   PhaseUnknown: { retryable: false, remedy: "Use one of the phases that the message lists." },
+  ServiceAbsent: { retryable: true, remedy: "Start it: flotilla services." },
+  ApprovalExpired: { retryable: false, remedy: "Run the task again, and answer the question in time." },
   // Events and documents of the services.
   EventInvalid: { retryable: false, remedy: "Report it: a service made an event unlike its schema." },
   DocumentUnreadable: {

@@ -18,6 +18,8 @@ export interface ModelUse {
   readonly system: ActorSystem;
   /** For the server of a spec without a key of its own. */
   readonly apiKey?: string;
+  /** Name of the node whose servers a spec of kind `node` means. Default: the asker's own. */
+  readonly modelNode?: string;
   /** Which mock a mock's spec stands for depends on what is asked of it. */
   readonly mock: (spec: MockSpec) => Model;
 }
@@ -30,10 +32,13 @@ export function modelOf(spec: ModelSpec, { taskId, agentId, system, mock, ...use
     case "mock":
       return mock(spec);
     case "node":
-      return new NodeModel({ model: spec.model, session, clock, node: () => ownNode(system) });
+      return new NodeModel({ model: spec.model, session, clock, node: () => nodeOf(system, use.modelNode) });
     case "openai": {
       const { url, model, apiKey = use.apiKey } = spec;
       return new OpenAiModel({ url, model, session, clock, ...(apiKey !== undefined && { apiKey }) });
     }
   }
 }
+
+const nodeOf = (system: ActorSystem, name: string | undefined) =>
+  name === undefined ? ownNode(system) : system.nodes().find((node) => node.name === name);

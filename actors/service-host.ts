@@ -19,7 +19,7 @@ import type { ContextSettings } from "./context/context.ts";
 import { Documents } from "./events/documents.ts";
 import type { DeliberationUpdate } from "./orchestrator/orchestrator-api.ts";
 import { SERVICES, type ServiceCall, type ServiceName } from "./service-handles.ts";
-import type { RunnerSettings } from "./workspace-runner/workspace-runner.ts";
+import type { RunnerSettings } from "./workspace-runner/runner-settings.ts";
 
 /** What the services of a fleet are started with: plain data without secrets. */
 export interface ServiceSettings {

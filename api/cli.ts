@@ -32,12 +32,14 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   node: async () => (await import("./node.ts")).addNodeCommand,
   nodes: async () => (await import("./nodes.ts")).addNodesCommand,
   why: async () => (await import("./why.ts")).addWhyCommand,
+  "agent-executor": async () => (await import("./agent-executor.ts")).addAgentExecutorCommand,
   doctor: async () => (await import("./doctor.ts")).addDoctorCommand,
   "dead-letters": async () => (await import("./dead-letters.ts")).addDeadLetterCommands,
+  services: async () => (await import("./services/services.ts")).addServicesCommand,
+  asyncapi: async () => (await import("./asyncapi.ts")).addAsyncApiCommand,
   story: async () => (await import("./story.ts")).addStoryCommands,
   approvals: async () => (await import("./approvals.ts")).addApprovalCommands,
   jobs: async () => (await import("./jobs.ts")).addJobCommands,
-  asyncapi: async () => (await import("./asyncapi.ts")).addAsyncApiCommand,
   "vllm-sim": async () => (await import("./vllm-sim.ts")).addVllmSimCommand,
 };
 

@@ -21,4 +21,7 @@ export const fail = errorsFrom({
   MergeConflict: { retryable: false, remedy: "Merge the branch by hand." },
   GitFailed: { retryable: false, remedy: "Read what git said in the message." },
   GitMissing: { retryable: false, remedy: "Install git." },
+  // Where workspaces run.
+  BackendUnavailable: { retryable: true, remedy: "Look at the engine or the API server that the message names." },
+  JobRefused: { retryable: false, remedy: "Correct what the message names in the runner's settings or the request." },
 });

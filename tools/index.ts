@@ -12,6 +12,7 @@ export {
   standardPolicy,
   type Verdict,
 } from "./policy.ts";
+export { redact, redactText } from "./redact.ts";
 export { standardTools, ToolRegistry } from "./registry.ts";
 export {
   type ApprovalAnswer,
@@ -69,8 +70,21 @@ export {
   cloneRemote,
   publishBranch,
 } from "./workspace/checkout.ts";
+export { ContainerBackend, type ContainerBackendOptions } from "./workspace/container-backend.ts";
 export { lendDependencies } from "./workspace/dependencies.ts";
+export {
+  Depot,
+  type DepotMerge,
+  type DepotOrigin,
+  type DepotStory,
+  type DepotWork,
+  type StoryTip,
+  storyBranch,
+} from "./workspace/depot.ts";
+export { KubernetesBackend, type KubernetesBackendOptions } from "./workspace/kubernetes-backend.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
+export { type PreparedClone, prepareClone } from "./workspace/prepared-clone.ts";
+export { ProcessBackend, type ProcessBackendOptions } from "./workspace/process-backend.ts";
 export { openProcessWorkspace, type ProcessWorkspaceOptions } from "./workspace/process-workspace.ts";
 export { inspectRepository, type Repository } from "./workspace/repository.ts";
 export { openWorkFolder, removeLeftFolders, type WorkFolder } from "./workspace/work-folder.ts";

@@ -188,8 +188,8 @@ export const agentResults = {
   address: "agent.results.{taskId}",
   summary:
     "What agents made of a task. In the story flow taskId is `<storyId>-<taskId>`; in a council it is the task's own.",
-  producers: ["agent", "agent-executor", "workspace-runner"],
-  consumers: ["collector", "orchestrator", "context"],
+  producers: ["agent", "workspace-runner"],
+  consumers: ["collector", "orchestrator", "context", "workspace-runner"],
   types: {
     "agent.result": event(
       "An agent's result; one too large for an event is the hash of the blob that holds it as JSON.",
@@ -209,7 +209,7 @@ export const workspaceLogs = {
   address: "workspace.logs.{jobId}",
   summary: "What a workspace prints, a line each.",
   producers: ["workspace-runner"],
-  consumers: [],
+  consumers: ["workspace-runner"],
   types: {
     "workspace.logged": event(
       "A line.",
@@ -245,6 +245,34 @@ export const workspaceJobs = {
     ),
   },
   audience: "whoever shows people what happens",
+} as const satisfies Channel;
+
+export const contextChanges = {
+  address: "context.changes",
+  summary:
+    "What agents and people add to the context graph beside what other channels tell; the graph is rebuilt from it.",
+  producers: ["context"],
+  consumers: ["context"],
+  types: {
+    "context.changed": event(
+      "Changes were asked for and found valid; all of them are applied, as one.",
+      z.object({
+        storyId: id,
+        by: bySchema,
+        changes: z.array(
+          z.object({
+            operation: z.enum(["create", "update", "delete"]),
+            entityType: name,
+            entityId: name,
+            payload: z.record(z.string(), z.unknown()),
+            reason: z.string(),
+            /** Tasks of the story that it concerns; empty: all. */
+            taskIds: z.array(z.string()),
+          }),
+        ),
+      }),
+    ),
+  },
 } as const satisfies Channel;
 
 export const contextUpdates = {
@@ -305,6 +333,7 @@ export const CHANNELS: readonly Channel[] = [
   agentResults,
   workspaceLogs,
   workspaceJobs,
+  contextChanges,
   contextUpdates,
   deadEvents,
 ];

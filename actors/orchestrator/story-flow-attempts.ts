@@ -24,7 +24,7 @@ const PAUSE_MAX_MS = 60_000;
 
 /** What another attempt cannot change, or nobody wants changed. */
 const FINAL: ReadonlySet<string> = new Set([
-  ...["Cancelled", "JobCancelled", "ModelUnset", "NoAgentsForRole", "RepositoryUnset", "RoleUnknown", "TaskAmbiguous"],
+  ...["Cancelled", "ModelUnset", "NoAgentsForRole", "RepositoryUnset", "RoleUnknown", "TaskAmbiguous"],
 ]);
 
 /** What a task is called where stories are not told apart: in topics and jobs. */

@@ -22,7 +22,7 @@ import type { ClientsFor } from "./call.ts";
 import { type Coach, coachService } from "./coach-service.ts";
 import { contextService } from "./context-service.ts";
 import { healthService, type Probe } from "./health.ts";
-import { type Listener, listen, type Tls } from "./listener.ts";
+import { type Listener, listen, type TlsFiles } from "./listener.ts";
 import { type OrchestratorParts, orchestratorService } from "./orchestrator-service.ts";
 import { outcomes } from "./outcome.ts";
 import { planningService } from "./planning-service.ts";
@@ -52,7 +52,7 @@ export interface GrpcDoorOptions {
   /** Of `keepToken`. */
   readonly token: string;
   /** Default: none, the token then travels as it is. */
-  readonly tls?: Tls;
+  readonly tls?: TlsFiles;
   readonly log: (line: Pick<LogLine, "level" | "message" | "data">) => void;
   readonly random?: Random;
 }

@@ -1,13 +1,4 @@
-// The RPC door, as the commands see it. Other folders import api/grpc/ from here only.
+// The RPC door, as the rest of api/ sees it.
 
-export type { ClientsFor, DoorClients } from "./call.ts";
-export type { Coach } from "./coach-service.ts";
-export {
-  DOOR_SERVICES,
-  type DoorAddress,
-  type DoorService,
-  type GrpcDoor,
-  type GrpcDoorOptions,
-  openGrpcDoor,
-} from "./door.ts";
+export { DOOR_SERVICES, type DoorService, type GrpcDoor, openGrpcDoor } from "./door.ts";
 export { keepToken } from "./token.ts";

@@ -8,6 +8,7 @@
 // DL1  Whoever connects and says nothing is sent away after FIRST_BYTES_MS; connections and the calls on each are bounded.
 // DL2  Closing lets calls under way end, for at most `graceMs`.
 
+import { readFile } from "node:fs/promises";
 import { createServer, type Server as Http1Server } from "node:http";
 import {
   createServer as createHttp2Server,
@@ -23,10 +24,10 @@ import { fail } from "../errors.ts";
 
 type NodeHandlerFn = ReturnType<typeof connectNodeAdapter>;
 
-/** As PEM. */
-export interface Tls {
-  readonly key: string;
-  readonly cert: string;
+/** PEM files. */
+export interface TlsFiles {
+  readonly keyFile: string;
+  readonly certFile: string;
 }
 
 export interface ListenOptions {
@@ -34,7 +35,7 @@ export interface ListenOptions {
   /** 0: any free one. */
   readonly port: number;
   readonly handler: NodeHandlerFn;
-  readonly tls?: Tls;
+  readonly tls?: TlsFiles;
   readonly clock: Clock;
 }
 
@@ -55,7 +56,8 @@ export async function listen({ host, port, handler, tls, clock }: ListenOptions)
   const settings = { maxConcurrentStreams: STREAMS_MAX };
   const sessions = new Set<ServerHttp2Session>();
   const sockets = new Set<Socket>();
-  const { server, http2 } = tls === undefined ? plainServer(handler, settings) : secureServer(handler, settings, tls);
+  const { server, http2 } =
+    tls === undefined ? plainServer(handler, settings) : await secureServer(handler, settings, tls);
   http2.on("session", (session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
@@ -121,14 +123,24 @@ function plainServer(handler: NodeHandlerFn, settings: Settings): Servers {
   return { server, http2 };
 }
 
-function secureServer(handler: NodeHandlerFn, settings: Settings, { key, cert }: Tls): Servers {
+async function secureServer(handler: NodeHandlerFn, settings: Settings, files: TlsFiles): Promise<Servers> {
+  const [key, cert] = await Promise.all([readPem(files.keyFile, "key"), readPem(files.certFile, "certificate")]);
   try {
     const http2 = createSecureServer({ key, cert, allowHTTP1: true, minVersion: "TLSv1.2", settings }, handler);
     return { server: http2, http2 };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    const message = `the TLS key and certificate are refused (${why}); give a key and its certificate as PEM.`;
+    const message = `the TLS key and certificate are refused (${why}); give a key and its certificate as PEM files.`;
     throw fail("OptionInvalid", message, { cause: error });
+  }
+}
+
+async function readPem(file: string, what: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw fail("OptionInvalid", `the TLS ${what} ${JSON.stringify(file)} cannot be read (${code}).`, { cause: error });
   }
 }
 

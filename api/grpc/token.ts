@@ -17,7 +17,7 @@ const TOKEN = /^[\x21-\x7e]{16,512}$/;
 const GROUP_AND_OTHERS = 0o077;
 
 /** The token in `<folder>/token`; the first time one is made. Throws TokenUnusable. */
-export async function keepToken(folder: string): Promise<{ readonly token: string; readonly file: string }> {
+export async function keepToken(folder: string): Promise<string> {
   const file = join(folder, "token");
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -27,7 +27,7 @@ export async function keepToken(folder: string): Promise<{ readonly token: strin
     const { code } = error as NodeJS.ErrnoException;
     if (code !== "EEXIST") throw unusable(file, `cannot be written (${code})`);
   }
-  return { token: await readToken(file), file };
+  return readToken(file);
 }
 
 /** Throws TokenUnusable: absent, open to others (DT3), or no token. */

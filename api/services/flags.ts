@@ -41,7 +41,7 @@ export interface ServicesChoice {
   readonly names: readonly ServiceName[];
   readonly settings: ServiceSettings;
   readonly rpc: readonly RpcAddress[];
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: { readonly certFile: string; readonly keyFile: string };
 }
 
 const NAMES = ["planning", "context", "orchestrator", "workspace-runner"] as const satisfies readonly ServiceName[];
@@ -82,8 +82,7 @@ export function servicesChoice(flags: ServiceFlags, chance: string): ServicesCho
     names: flags.only === undefined ? NAMES : listed("--only", NAMES, flags.only),
     settings: settingsOf(flags),
     rpc: rpcOf(flags.rpc ?? `127.0.0.1:${RPC_PORT}`),
-    ...(tlsCert !== undefined &&
-      tlsKey !== undefined && { tls: { cert: textOf("--tls-cert", tlsCert), key: textOf("--tls-key", tlsKey) } }),
+    ...(tlsCert !== undefined && tlsKey !== undefined && { tls: { certFile: tlsCert, keyFile: tlsKey } }),
   };
 }
 

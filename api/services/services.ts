@@ -5,6 +5,7 @@
 // SC2  Stopping is orderly and status 0: the door closes, services are handed over to another host where there is one, or stay as they are in
 //      the store until the next start.
 
+import { join } from "node:path";
 import type { Command } from "commander";
 import { loadServices, type ServiceName } from "../../actors/index.ts";
 import { type ActorSystem, connect, foldedLog, type LogLine, systemClock } from "../../runtime/index.ts";
@@ -79,7 +80,8 @@ async function openDoor(
   log: (line: LogLine) => void,
 ): Promise<{ readonly door: GrpcDoor; readonly file: string } | undefined> {
   if (rpc.length === 0) return undefined;
-  const { token, file } = await keepToken(services.serviceHostOptions().folder);
+  const { folder } = services.serviceHostOptions();
+  const token = await keepToken(folder);
   const { coach, scorer } = await services.openRules(system, settings);
   const door = await openGrpcDoor({
     clients: (call) => ({
@@ -98,7 +100,7 @@ async function openDoor(
     ...(tls !== undefined && { tls }),
     log: ({ level, message, data = {} }) => log({ level, message, data, ...at(system) }),
   });
-  return { door, file };
+  return { door, file: join(folder, "token") };
 }
 
 const readyView = (

@@ -72,6 +72,8 @@ export interface CloneRemoteRequest {
   /** Folder to make. */
   readonly into: string;
   readonly depth?: number;
+  /** Default: what its HEAD names. */
+  readonly branch?: string;
   /** Whether its files are wanted, and not only its objects. Default true. */
   readonly checkout?: boolean;
   readonly signal?: AbortSignal;
@@ -79,16 +81,19 @@ export interface CloneRemoteRequest {
 
 /** Clones an address with the user's own credentials, never asking for one. Throws CloneFailed. */
 export async function cloneRemote(request: CloneRemoteRequest): Promise<string> {
-  const { url, into, depth, checkout = true, signal } = request;
+  const { url, into, depth, branch, checkout = true, signal } = request;
   if (!isAddress(url))
     throw fail(
       "CloneFailed",
       `${JSON.stringify(url)} is not an address that can be cloned: use https://, ssh://, file:// or user@host:path.`,
     );
+  if (branch !== undefined && !isBranchName(branch))
+    throw fail("CloneFailed", `${JSON.stringify(branch)} is not a branch name git allows.`);
   await mkdir(into, { recursive: true });
+  const only = branch === undefined ? [] : [`--branch=${branch}`];
   const shallow = depth === undefined ? [] : [`--depth=${depth}`];
   const bare = checkout ? [] : ["--no-checkout"];
-  const flags = ["--quiet", "--template=", "--no-local", "--no-recurse-submodules", ...shallow, ...bare];
+  const flags = ["--quiet", "--template=", "--no-local", "--no-recurse-submodules", ...shallow, ...only, ...bare];
   const result = await userGit(["clone", ...flags, "--", url, "."], { cwd: into, signal, timeoutMs: CLONE_TIMEOUT_MS });
   if (result.exitCode === 0) return await realpath(into);
   const why = result.timedOut

@@ -21,6 +21,7 @@ export interface HostGitCall {
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number;
   readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string;
 }
 
 const TIMEOUT_MS = 120_000;
@@ -51,6 +52,7 @@ async function run(
     args,
     cwd: call.cwd,
     env: { PATH: toolsOptions().path, LC_ALL: "C.UTF-8", ...env },
+    stdin: call.stdin,
     timeoutMs: call.timeoutMs ?? TIMEOUT_MS,
     signal: call.signal,
     outputMaxBytes: OUTPUT_MAX_BYTES,

@@ -2,13 +2,12 @@
 // merged once, and the story reaches DONE.
 
 import fc from "fast-check";
-import { afterEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { type ActorSystem, FlotillaError, sleep, systemClock } from "../../../runtime/index.ts";
 import { waitUntil } from "../../support/wait-until.ts";
-import { draft, Stage } from "./story-flow-stage.ts";
+import { draft, type Stage, stages } from "./story-flow-stage.ts";
 
-const open: Stage[] = [];
-afterEach(() => Promise.all(open.splice(0).map((stage) => stage.close())));
+const { stageOf } = stages();
 
 /** One life: it ends before or after its n-th effect, and nothing of it has an effect any more. */
 interface Life {
@@ -84,11 +83,10 @@ const EXPECTED = TASKS.flatMap(({ id }) => (id in TROUBLED ? [`${id} 1`, `${id} 
 const FAILS = { unit: { passed: 1, failed: 1, skipped: 0 } };
 
 async function live(lives: readonly Life[]): Promise<Stage> {
-  const stage = await Stage.open({
+  const stage = await stageOf({
     tasks: TASKS,
     script: ({ taskId, attempt }) => (attempt === 1 ? (TROUBLED[taskId] ?? "done") : "done"),
   });
-  open.push(stage);
   const { planning, runner, system } = stage;
   runner.reports.push(FAILS);
   // The report is of the code, not of the call: a verification whose answer was lost finds the same again.

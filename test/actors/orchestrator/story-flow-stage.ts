@@ -1,5 +1,6 @@
 // One process with a story flow between a Planning and a runner that are played: what each test of the flow begins with.
 
+import { afterEach } from "vitest";
 import { deadEvents } from "../../../actors/events/channels.ts";
 import { StoryFlow, type StoryFlowOptions } from "../../../actors/orchestrator/story-flow.ts";
 import type { Approval, TaskDraft } from "../../../actors/planning/story.ts";
@@ -135,4 +136,23 @@ export class Stage {
       );
     return codes;
   }
+}
+
+/** For a file of tests: stages that are closed after each. `building`: with a story "s" in BUILD, and a flow at work. */
+export function stages() {
+  const open: Stage[] = [];
+  afterEach(() => Promise.all(open.splice(0).map((stage) => stage.close())));
+  const stageOf = async (plan: StagePlan = {}): Promise<Stage> => {
+    const stage = await Stage.open(plan);
+    open.push(stage);
+    return stage;
+  };
+  const building = async (plan: StagePlan): Promise<Stage> => {
+    const stage = await stageOf(plan);
+    stage.planning.put("s");
+    await stage.planning.approve("s");
+    stage.begin();
+    return stage;
+  };
+  return { stageOf, building };
 }

@@ -11,7 +11,7 @@ import { caught } from "../../support/caught.ts";
 import { natsForTests } from "../../support/nats-server.ts";
 import { recordSpans } from "../../support/tracer.ts";
 import { waitUntil } from "../../support/wait-until.ts";
-import { draft, plan, po, rules, system, tableText } from "./stand.ts";
+import { draft, plan, po, system, tableText } from "./stand.ts";
 
 const nats = natsForTests();
 const spawn = (on: ActorSystem, table?: string) =>

@@ -1,7 +1,6 @@
 // The door as its callers meet it: three protocols on one port, the token, deadlines, cancelling, bounds, and its end.
 
 import { execFileSync } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import { connect as connectSocket } from "node:net";
 import { join } from "node:path";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -111,8 +110,7 @@ describe("one port", () => {
     execFileSync("openssl", ["req", "-x509", ...curve, "-keyout", keyFile, "-out", certFile, ...subject], {
       stdio: "ignore",
     });
-    const [key, cert] = await Promise.all([readFile(keyFile, "utf8"), readFile(certFile, "utf8")]);
-    await using at = await openFakeDoor({ tls: { key, cert } });
+    await using at = await openFakeDoor({ tls: { keyFile, certFile } });
     expect(at.url).toMatch(/^https:/);
     const nodeOptions = { rejectUnauthorized: false };
     const headers = { authorization: `Bearer ${TOKEN}` };
@@ -123,7 +121,9 @@ describe("one port", () => {
       const { story } = await createClient(PlanningService, transport).getStory({ storyId: "s1" }, { headers });
       expect(story?.storyId).toBe("s1");
     }
-    await expect(openFakeDoor({ tls: { key: "none", cert } })).rejects.toThrow(/TLS key and certificate are refused/);
+    const opened = (files: object) => openFakeDoor({ tls: { keyFile, certFile, ...files } });
+    await expect(opened({ keyFile: "/none" })).rejects.toThrow(/TLS key "\/none" cannot be read \(ENOENT\)/);
+    await expect(opened({ keyFile: certFile })).rejects.toThrow(/TLS key and certificate are refused/);
   });
 });
 

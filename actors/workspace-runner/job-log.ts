@@ -1,0 +1,117 @@
+// A job's output on its way to workspace.logs.{jobId}: redacted, bounded, each line once whatever life of the runner posts it.
+//
+// JL1  A line has a number in its stream, which is in the event's key; who reads a job from its beginning again leaves out what the topic has.
+// JL2  At most BURST lines at once and LINES_PER_SECOND over time, LINES_MAX of a try: the log is everybody's, and its oldest events go first.
+//      What is left out is counted in the next line.
+
+import { type ActorSystem, type Clock, topicFilter } from "../../runtime/index.ts";
+import { type BackendJob, type JobLine, redactText } from "../../tools/index.ts";
+import { topicOf, workspaceLogs } from "../events/channels.ts";
+import { parse } from "../events/feed.ts";
+import { type PostSystem, postEvent } from "../events/post.ts";
+import { RUNNER } from "./job-posts.ts";
+import { backendIdOf, type JobRecord } from "./job-record.ts";
+
+const BURST = 200;
+const LINES_PER_SECOND = 50;
+const LINES_MAX = 5_000;
+const LINE_CHARS_MAX = 4_000;
+const PAGE = 500;
+const SECRET_LENGTH_MIN = 4;
+
+export interface JobLogOptions {
+  readonly system: PostSystem & Pick<ActorSystem, "ports">;
+  readonly clock: Clock;
+  /** Texts that must not be told. */
+  readonly secrets: readonly string[];
+}
+
+export class JobLog {
+  readonly #options: JobLogOptions;
+  readonly #record: JobRecord;
+  readonly #seen = { stdout: 0, stderr: 0 };
+  #room = BURST;
+  #roomAtMs: number;
+  #posted = 0;
+  #dropped = 0;
+  #lastWords = "";
+
+  constructor(options: JobLogOptions, record: JobRecord) {
+    this.#options = options;
+    this.#record = record;
+    this.#roomAtMs = options.clock.monotonic();
+  }
+
+  /** The last line on stderr, redacted. */
+  get lastWords(): string {
+    return this.#lastWords;
+  }
+
+  /** Posts what the job prints until it has ended or the signal aborts. */
+  async stream(job: BackendJob, signal: AbortSignal): Promise<void> {
+    const known = await this.#known();
+    for await (const { stream, line } of job.logs(signal)) {
+      const number = ++this.#seen[stream];
+      const text = this.#redacted(line);
+      if (stream === "stderr" && text.trim() !== "") this.#lastWords = text;
+      if (number > known[stream]) await this.#take({ stream, line: text }, number);
+    }
+    if (this.#dropped > 0 && !signal.aborted)
+      await this.#post({ stream: "stderr", line: `[${this.#dropped} lines were left out before the end]` }, "end");
+  }
+
+  async #take(line: JobLine, number: number): Promise<void> {
+    const nowMs = this.#options.clock.monotonic();
+    this.#room = Math.min(BURST, this.#room + ((nowMs - this.#roomAtMs) / 1_000) * LINES_PER_SECOND);
+    this.#roomAtMs = nowMs;
+    if (this.#room < 1 || this.#posted >= LINES_MAX) {
+      this.#dropped++;
+      return;
+    }
+    this.#room--;
+    this.#posted++;
+    await this.#post(line, String(number));
+    this.#dropped = 0;
+  }
+
+  async #post({ stream, line }: JobLine, number: string): Promise<void> {
+    const { jobId, request } = this.#record;
+    await postEvent(this.#options.system, RUNNER, workspaceLogs, {
+      type: "workspace.logged",
+      data: { jobId, line, stream, dropped: this.#dropped },
+      key: `${this.#prefix}${stream} ${number}`,
+      correlationId: request.storyId,
+      topic: [jobId],
+    });
+  }
+
+  get #prefix(): string {
+    return `${backendIdOf(this.#record)} `;
+  }
+
+  #redacted(line: string): string {
+    let text = line.slice(0, LINE_CHARS_MAX);
+    for (const secret of this.#options.secrets)
+      if (secret.length >= SECRET_LENGTH_MIN) text = text.replaceAll(secret, "[redacted]");
+    return redactText(text).toWellFormed();
+  }
+
+  /** The highest numbers that the topic has of this try (JL1). */
+  async #known(): Promise<{ readonly stdout: number; readonly stderr: number }> {
+    const known = { stdout: 0, stderr: 0 };
+    const filter = topicFilter(topicOf(workspaceLogs, this.#record.jobId));
+    for (let from = this.#record.sequence + 1; ; ) {
+      const page = await this.#options.system.ports.eventLog.read(filter, from, PAGE);
+      for (const logged of page) {
+        const fed = parse(workspaceLogs, logged);
+        if (fed.kind !== "event" || !fed.event.idempotencyKey.startsWith(this.#prefix)) continue;
+        const { stream } = fed.event.data;
+        const number = Number(fed.event.idempotencyKey.split(" ").at(-1));
+        if (number > known[stream]) known[stream] = number;
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE) return known;
+      from = last.sequence + 1;
+    }
+  }
+}

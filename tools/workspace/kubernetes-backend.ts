@@ -1,0 +1,228 @@
+// The WorkspaceBackend of a Kubernetes cluster: a job is a Job whose Pod clones the repository and runs the program. WB1–WB5 of backend.ts hold.
+// It is not what the Job looks like (kubernetes-manifest.ts), how it ends (kubernetes-end.ts) or is watched (kubernetes-job.ts).
+//
+// KB1  The Job's name is made from the job's id, and the API server gives a name once: of two that start one id, one creates it and the other
+//      finds it. That it is ours and of that id says its annotation: a hash in a name is no proof.
+// KB2  The Job first, then its Secret, which belongs to it: whoever dies in between leaves a Pod that waits, and the next start of that id, which
+//      finds the Job, makes the Secret. No Secret is left without an owner.
+
+import type { V1Toleration } from "@kubernetes/client-node";
+import type { Clock } from "../../runtime/index.ts";
+import { fail } from "../errors.ts";
+import type { BackendJob, JobSpec, WorkspaceBackend } from "./backend.ts";
+import { checkedJobId, checkSpec, jobRefused } from "./job-check.ts";
+import { ApiRefusal, type ApiRequest, type KubernetesAccess, KubernetesConnection } from "./kubernetes-connection.ts";
+import type { SeenJob } from "./kubernetes-end.ts";
+import { KubernetesJob } from "./kubernetes-job.ts";
+import {
+  FLEET_LABEL,
+  JOB_ID_ANNOTATION,
+  JOB_LABEL,
+  jobManifest,
+  jobName,
+  type KubernetesShape,
+  secretManifest,
+} from "./kubernetes-manifest.ts";
+import { News } from "./news.ts";
+
+export interface KubernetesBackendOptions extends KubernetesAccess {
+  readonly clock: Clock;
+  /** Default the configuration's, else `default`. It exists; nodes/deploy/workspaces-rbac.yaml says what is needed there. */
+  readonly namespace?: string;
+  /** Of jobs in a namespace that several fleets use: 1 to 40 small letters, digits and -. Default `flotilla`. */
+  readonly fleet?: string;
+  /** Of the program. Default `flotilla:0.1.0`, of nodes/deploy/Containerfile. */
+  readonly image?: string;
+  /** Of the clone: has git. Default the program's. */
+  readonly cloneImage?: string;
+  /** Secrets of the namespace with which images are pulled. */
+  readonly imagePullSecrets?: readonly string[];
+  /** Secrets of the namespace whose every key becomes a variable of the program. */
+  readonly secrets?: readonly string[];
+  /** A Secret of the namespace for the clone: its `gitconfig` is git's configuration, its other keys are files beside it. */
+  readonly gitSecret?: string;
+  /** Of Pods; they get no token of it. Default the namespace's own. */
+  readonly serviceAccount?: string;
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly tolerations?: readonly V1Toleration[];
+  /** Bounds of a job that names none. Defaults 2 processors, 4 GiB. */
+  readonly cpus?: number;
+  readonly memoryBytes?: number;
+  /** Bound of its workspace. Default 10 GiB. */
+  readonly workspaceBytes?: number;
+  /** How long a job may wait for a node that begins it. Default 15 minutes. */
+  readonly startWithinMs?: number;
+  /** How long an image may fail to be pulled, or a container to be made. Default a minute. */
+  readonly troubleMaxMs?: number;
+  /** How long a Job that has ended is kept where nobody removes it. Default an hour. */
+  readonly keepEndedS?: number;
+}
+
+const GIB = 2 ** 30;
+const FLEET = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
+const WATCH_S = 240;
+const PAGE = 500;
+
+const DEFAULTS = {
+  fleet: "flotilla",
+  image: "flotilla:0.1.0",
+  imagePullSecrets: [],
+  secrets: [],
+  nodeSelector: {},
+  tolerations: [],
+  cpus: 2,
+  memoryBytes: 4 * GIB,
+  workspaceBytes: 10 * GIB,
+  startWithinMs: 15 * 60_000,
+  troubleMaxMs: 60_000,
+  keepEndedS: 3_600,
+} satisfies Partial<KubernetesBackendOptions>;
+
+type Resolved = KubernetesBackendOptions & typeof DEFAULTS;
+
+export class KubernetesBackend implements WorkspaceBackend {
+  readonly kind = "kubernetes";
+  readonly takesFolders = false;
+  readonly #options: Resolved;
+  readonly #closing = new AbortController();
+  /** Those whose end is not known yet, by the Job's uid: whoever asks for one gets the same. */
+  readonly #watched = new Map<string, KubernetesJob>();
+  readonly #news: News;
+  #opening: Promise<KubernetesConnection> | undefined;
+
+  /** Asks nothing of a cluster yet. Throws JobRefused for a name of a fleet that no label may have. */
+  constructor(options: KubernetesBackendOptions) {
+    this.#options = { ...DEFAULTS, ...options } as Resolved;
+    const { fleet } = this.#options;
+    if (!FLEET.test(fleet))
+      throw fail("JobRefused", `${JSON.stringify(fleet)} is no name of a fleet: ${FLEET.source}.`);
+    const streams = (["jobs", "pods"] as const).map((kind) => (signal: AbortSignal) => this.#changes(kind, signal));
+    this.#news = new News(streams, options.clock);
+  }
+
+  async start(spec: JobSpec, signal: AbortSignal): Promise<BackendJob> {
+    checkSpec(spec);
+    signal.throwIfAborted();
+    const connection = await this.#connection();
+    const shape = this.#shape(connection);
+    const body = jobManifest(spec, shape);
+    const path = this.#jobsPath(connection);
+    const made = await this.#made<SeenJob>(connection, { method: "POST", path, body }, spec.jobId);
+    const job = made ?? (await connection.find<SeenJob>({ method: "GET", path: `${path}/${body.metadata?.name}` }));
+    if (job === undefined)
+      throw fail("BackendUnavailable", `The Job of ${spec.jobId} was removed while it was started.`);
+    if (job.metadata.annotations?.[JOB_ID_ANNOTATION] !== spec.jobId) {
+      throw jobRefused(spec.jobId, `the Job ${job.metadata.name} is somebody else's`);
+    }
+    const secret = secretManifest(spec, shape, job.metadata.uid);
+    const secrets = `/api/v1/namespaces/${shape.namespace}/secrets`;
+    // KB2. One that is there is this Job's: its name is.
+    if (secret !== undefined) await this.#made(connection, { method: "POST", path: secrets, body: secret }, spec.jobId);
+    return this.#job(connection, spec.jobId, job);
+  }
+
+  async find(jobId: string): Promise<BackendJob | undefined> {
+    const name = jobName(this.#options.fleet, checkedJobId(jobId));
+    const connection = await this.#connection();
+    const path = `${this.#jobsPath(connection)}/${name}`;
+    const job = await connection.find<SeenJob>({ method: "GET", path }).catch(asUnavailable);
+    if (job?.metadata.annotations?.[JOB_ID_ANNOTATION] !== jobId) return undefined;
+    return this.#job(connection, jobId, job);
+  }
+
+  async list(): Promise<readonly string[]> {
+    const connection = await this.#connection();
+    const jobIds: string[] = [];
+    for (let next: string | undefined = ""; next !== undefined; ) {
+      const query = { labelSelector: this.#selector(), limit: String(PAGE), ...(next !== "" && { continue: next }) };
+      const path = this.#jobsPath(connection);
+      const page: JobPage = await connection.ask<JobPage>({ method: "GET", path, query }).catch(asUnavailable);
+      jobIds.push(...page.items.flatMap(({ metadata }) => metadata.annotations?.[JOB_ID_ANNOTATION] ?? []));
+      next = page.metadata?.continue || undefined;
+    }
+    return jobIds;
+  }
+
+  /** Jobs go on; `ended` of those that run stays open. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    await this.#news[Symbol.asyncDispose]();
+    await Promise.all([...this.#watched.values()].map(({ watching }) => watching));
+  }
+
+  /** What was created; undefined: it was there. */
+  async #made<T>(connection: KubernetesConnection, request: ApiRequest, jobId: string): Promise<T | undefined> {
+    try {
+      return await connection.ask<T>(request);
+    } catch (error) {
+      if (!(error instanceof ApiRefusal)) throw error;
+      if (error.reason === "AlreadyExists") return undefined;
+      throw mayMend(error) ? asUnavailable(error) : jobRefused(jobId, error.message);
+    }
+  }
+
+  #job(connection: KubernetesConnection, jobId: string, job: SeenJob): KubernetesJob {
+    const { uid } = job.metadata;
+    const watched = this.#watched.get(uid);
+    if (watched !== undefined) return watched;
+    const { clock, startWithinMs, troubleMaxMs } = this.#options;
+    const parts = { connection, clock, news: this.#news, closing: this.#closing.signal, startWithinMs, troubleMaxMs };
+    const made = new KubernetesJob({ jobId, namespace: this.#namespace(connection), job }, parts);
+    this.#watched.set(uid, made);
+    void made.watching.then(() => this.#watched.delete(uid));
+    return made;
+  }
+
+  #connection(): Promise<KubernetesConnection> {
+    if (this.#closing.signal.aborted) throw fail("BackendUnavailable", "The backend is closed.");
+    this.#opening ??= KubernetesConnection.open(this.#options, this.#options.clock).catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  /** Names of Jobs that may have changed (NewsStream). Without a version to go on from, a watch begins with all that is there. */
+  async *#changes(kind: "jobs" | "pods", signal: AbortSignal): AsyncGenerator<string | undefined, void> {
+    const connection = await this.#connection();
+    const namespace = `namespaces/${this.#namespace(connection)}`;
+    const path = kind === "jobs" ? `/apis/batch/v1/${namespace}/jobs` : `/api/v1/${namespace}/pods`;
+    const query = { watch: "true", timeoutSeconds: String(WATCH_S), labelSelector: this.#selector() };
+    const lines = await connection.lines(path, query, signal);
+    yield undefined;
+    for await (const line of lines) {
+      const { object } = JSON.parse(line) as { object?: SeenJob };
+      yield object?.metadata?.labels?.[JOB_LABEL];
+    }
+  }
+
+  #shape(connection: KubernetesConnection): KubernetesShape {
+    const { image, cloneImage, gitSecret, serviceAccount, ...others } = this.#options;
+    const namespace = this.#namespace(connection);
+    return { ...others, namespace, image, cloneImage: cloneImage ?? image, gitSecret, serviceAccount };
+  }
+
+  #namespace = (connection: KubernetesConnection): string =>
+    this.#options.namespace ?? connection.namespace ?? "default";
+
+  #jobsPath = (connection: KubernetesConnection): string =>
+    `/apis/batch/v1/namespaces/${this.#namespace(connection)}/jobs`;
+
+  #selector = (): string => `${FLEET_LABEL}=${this.#options.fleet}`;
+}
+
+interface JobPage {
+  readonly items: readonly SeenJob[];
+  readonly metadata?: { readonly continue?: string };
+}
+
+/** A server that is busy or broken, or a quota that is used up: both may be otherwise later. */
+const mayMend = ({ status, message }: ApiRefusal): boolean =>
+  status === 429 ||
+  (status >= 500 && !/too large/.test(message)) ||
+  (status === 403 && message.includes("exceeded quota"));
+
+function asUnavailable(error: unknown): never {
+  if (!(error instanceof ApiRefusal)) throw error;
+  throw fail("BackendUnavailable", `The API server refuses: ${error.message}.`, { cause: error });
+}
