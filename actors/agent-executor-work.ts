@@ -7,7 +7,7 @@ import { bundleWork, cloneRemote, prepareClone } from "../tools/index.ts";
 import type { AgentResult } from "./agent/result.ts";
 import type { ExecutorEnvironment, ExecutorOrder } from "./agent-executor.ts";
 import { contextNotices, personAsker } from "./agent-executor-company.ts";
-import { blobOf, getText } from "./agent-executor-text.ts";
+import { getText, sentBlob } from "./agent-executor-text.ts";
 import { workAt } from "./agent-work.ts";
 import { DEFAULT_AGENT_LIMITS } from "./council/council.ts";
 import { authorOf, roleNamed } from "./council/roles.ts";
@@ -17,7 +17,7 @@ import { fail } from "./errors.ts";
 const REPORT_SHARE = 0.1;
 const REPORT_MAX_MS = 10_000;
 
-/** What executeTask does and throws. */
+/** ExecuteTask. */
 export async function execute(
   system: ActorSystem,
   order: ExecutorOrder,
@@ -57,7 +57,7 @@ export async function execute(
 
 async function openClone(system: ActorSystem, order: ExecutorOrder, signal: AbortSignal) {
   const { workspace, repository, base, bundle, agentId } = order;
-  const bytes = bundle === undefined ? undefined : await blobOf(system.ports, bundle);
+  const bytes = bundle === undefined ? undefined : await sentBlob(system, bundle);
   if (repository !== undefined && (await readdir(workspace).catch(() => [])).length === 0) {
     const { url, branch } = repository;
     const address = isAbsolute(url) ? `file://${url}` : url;

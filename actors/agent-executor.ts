@@ -4,7 +4,7 @@
 //
 //     a clone, or where to clone from ─▶ on the story's branch ─▶ the agent (agent-work.ts) ─▶ agent.results.{storyId-taskId}
 //
-// AX1  When `executeTask` resolves the result is in the topic and, where it is verified, its commit in blobs. When it rejects, or the process
+// AX1  When ExecuteTask resolves the result is in the topic and, where it is verified, its commit in blobs. When it rejects, or the process
 //      dies, there is none of it, and whoever started it says so.
 // AX2  A node of the fleet has its name to itself (NodeNameTaken), and an executor's is its job's: two of one job cannot be at work at once.
 
@@ -64,11 +64,7 @@ export function executorName(jobId: string): string {
  * Works on one task and posts its result (AX1). Throws NoAgentsForRole, OriginMissing, CloneFailed, NotARepository, GitFailed, Cancelled, and what
  * posting throws.
  */
-export async function executeTask(
-  system: ActorSystem,
-  order: ExecutorOrder,
-  env: ExecutorEnvironment,
-): Promise<AgentResult> {
-  const { execute } = await import("./agent-executor-work.ts");
-  return execute(system, order, env);
-}
+export type ExecuteTask = (system: ActorSystem, order: ExecutorOrder, env: ExecutorEnvironment) => Promise<AgentResult>;
+
+/** Loads tools and models: a third of an executor's start, for which nobody has to wait who has to join the fleet as well. */
+export const loadExecutor = async (): Promise<ExecuteTask> => (await import("./agent-executor-work.ts")).execute;

@@ -12,7 +12,7 @@ export type {
   Verification,
 } from "./agent/result.ts";
 export { Agent, type AgentEvent, type AgentSetup, type ModelSpec, modelName } from "./agent-actor.ts";
-export { type ExecutorOrder, executeTask, executorName } from "./agent-executor.ts";
+export { type ExecutorOrder, executorName, loadExecutor } from "./agent-executor.ts";
 export { BLOB_PREFIX } from "./agent-executor-text.ts";
 export type { Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
 export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";

@@ -74,13 +74,15 @@ export { ContainerBackend, type ContainerBackendOptions } from "./workspace/cont
 export { lendDependencies } from "./workspace/dependencies.ts";
 export {
   Depot,
+  type DepotClone,
   type DepotMerge,
-  type DepotOrigin,
   type DepotStory,
   type DepotWork,
+  type StoryMemory,
   type StoryTip,
   storyBranch,
 } from "./workspace/depot.ts";
+export type { DepotOrigin } from "./workspace/depot-origin.ts";
 export { KubernetesBackend, type KubernetesBackendOptions } from "./workspace/kubernetes-backend.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
 export { type PreparedClone, prepareClone } from "./workspace/prepared-clone.ts";

@@ -3,11 +3,10 @@
 //
 // WA1  Its constructor takes plain data; secrets and folders come from the host it lives on (options.ts).
 
-import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
-import type { WorkspaceBackend } from "../../tools/index.ts";
-import { fail } from "./errors.ts";
+import { ownNode } from "../own-node.ts";
 import { runnerHostOptions } from "./options.ts";
+import { openBackend } from "./runner-backend.ts";
 import { type RunnerSettings, type RunnerSetup, runnerSetup } from "./runner-settings.ts";
 import type { WorkspaceRunnerApi } from "./workspace-runner-api.ts";
 import type { WorkspaceRunnerService } from "./workspace-runner-service.ts";
@@ -17,15 +16,20 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
   #running: WorkspaceRunnerService | undefined;
 
   constructor(settings: RunnerSettings = {}) {
-    this.#setup = runnerSetup(settings, runnerHostOptions());
+    const { system } = actorContext();
+    const host = runnerHostOptions();
+    const address = system.facts && `nats://${system.facts.server.address}`;
+    const setup = runnerSetup(settings, { ...host, natsUrl: host.natsUrl ?? address });
+    this.#setup = { ...setup, modelNode: setup.modelNode ?? ownNode(system)?.name };
   }
 
   async onStart(): Promise<void> {
     const { system, clock, random, log } = actorContext();
     const { Depot } = await import("../../tools/index.ts");
+    const { StoryBranches } = await import("./story-branches.ts");
     const { WorkspaceRunnerService: Service } = await import("./workspace-runner-service.ts");
     const backend = await openBackend(this.#setup, { clock, random });
-    const depot = new Depot(this.#setup.folder);
+    const depot = new Depot(this.#setup.folder, new StoryBranches(system));
     const service = new Service({ system, backend, depot, setup: this.#setup, random, log });
     try {
       await service.start();
@@ -75,16 +79,3 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
  * `verify` holds up every other question.
  */
 export const WorkspaceRunner = defineActor("workspace-runner", WorkspaceRunnerActor, { version: "1" });
-
-type Host = Pick<ReturnType<typeof actorContext>, "clock" | "random">;
-
-async function openBackend({ backend, folder }: RunnerSetup, host: Host): Promise<WorkspaceBackend> {
-  const { ProcessBackend } = await import("../../tools/index.ts");
-  switch (backend) {
-    case "process":
-      return new ProcessBackend({ folder: join(folder, "jobs"), ...host });
-    case "container":
-    case "kubernetes":
-      throw fail("RunnerSettingInvalid", `The runner's setting backend: ${backend} is not wired.`);
-  }
-}
