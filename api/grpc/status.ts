@@ -60,6 +60,8 @@ export const STATUSES: Readonly<Record<string, Status>> = {
   BundleInvalid: repository,
   GitFailed: repository,
   CloneFailed: [Code.Unavailable, "Check the repository's address, and whether the fleet reaches it."],
+  StoryBranchLost: repository,
+  StoryBranchBusy: [Code.Aborted, "Try again: another piece of work is being put into the story's branch."],
   BranchExists: [Code.FailedPrecondition, "Delete or rename the branch that the message names."],
   // Context.
   BudgetTooSmall: [Code.InvalidArgument, "Allow at least the tokens that the message names."],
