@@ -31,7 +31,7 @@ export async function keepToken(folder: string): Promise<string> {
 }
 
 /** Throws TokenUnusable: absent, open to others (DT3), or no token. */
-export async function readToken(file: string): Promise<string> {
+async function readToken(file: string): Promise<string> {
   let token: string;
   try {
     const { mode } = await stat(file);
