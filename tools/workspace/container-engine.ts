@@ -1,8 +1,10 @@
 // What is asked of a container engine (docker, podman), over the one package that speaks its API. It decides nothing about jobs.
 //
 // CE1  Every question has an end: the package loses a reply that breaks off in its middle, so each is given its time.
-// CE2  An answer that refuses is an EngineRefusal with its status; whatever else goes wrong is BackendUnavailable.
+// CE2  A stream ends with its signal by being destroyed: the package's own abort fails, at the end of a reply, where nobody can catch it.
+// CE3  An answer that refuses is an EngineRefusal with its status; whatever else goes wrong is BackendUnavailable.
 
+import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import { type Clock, isFlotillaError } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
@@ -107,13 +109,15 @@ export class ContainerEngine {
     return found.map(({ Labels }) => Labels ?? {});
   }
 
+  async hasImage(image: string): Promise<boolean> {
+    return (await this.#orAbsent(this.#docker.getImage(image).inspect())) !== undefined;
+  }
+
   /** Why the image cannot be had; undefined: it is there now. Rejects with the signal's reason. */
   async pull(image: string, signal: AbortSignal): Promise<string | undefined> {
-    const abortSignal = signal;
     try {
-      const progress = await this.#ask(this.#docker.pull(image, { abortSignal }) as Promise<NodeJS.ReadableStream>);
-      const text = await asked(lastError(progress), PULL_WITHIN_MS, this.address, this.#clock);
-      return text;
+      const progress = await this.#stream(this.#docker.pull(image), signal);
+      return await asked(lastError(progress), PULL_WITHIN_MS, this.address, this.#clock);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof EngineRefusal) return error.message;
@@ -124,7 +128,7 @@ export class ContainerEngine {
   /** Names of containers with this label to which something happened; undefined at first (NewsStream). */
   async *events(label: string, signal: AbortSignal): AsyncGenerator<string | undefined, void> {
     const filters = JSON.stringify({ type: ["container"], label: [label] });
-    const events = await this.#ask(this.#docker.getEvents({ filters, abortSignal: signal }));
+    const events = await this.#stream(this.#docker.getEvents({ filters }), signal);
     yield undefined;
     for await (const line of linesOf(events)) {
       const event = JSON.parse(line) as { Actor?: { Attributes?: { name?: string } } };
@@ -144,7 +148,7 @@ export class ContainerEngine {
       ...since,
     } as const;
     try {
-      const log = await this.#ask(this.#docker.getContainer(name).logs(options));
+      const log = await this.#stream(this.#docker.getContainer(name).logs(options), signal);
       for await (const { kind, bytes } of framesOf(log)) yield stampedPiece(kind === 2 ? "stderr" : "stdout", bytes);
     } catch (error) {
       throw error instanceof EngineRefusal ? new LogRefused(error.message) : error;
@@ -168,6 +172,16 @@ export class ContainerEngine {
 
   #ask<T>(answer: Promise<T>, withinMs = ANSWER_WITHIN_MS): Promise<T> {
     return asked(answer, withinMs, this.address, this.#clock);
+  }
+
+  /** CE2 */
+  async #stream(answer: Promise<NodeJS.ReadableStream>, signal: AbortSignal): Promise<Readable> {
+    const stream = (await this.#ask(answer)) as Readable;
+    const end = () => stream.destroy();
+    signal.addEventListener("abort", end, { once: true });
+    stream.on("error", () => {}).once("close", () => signal.removeEventListener("abort", end));
+    if (signal.aborted) end();
+    return stream;
   }
 
   #orAbsent<T>(answer: Promise<T>): Promise<T | undefined> {
@@ -194,7 +208,7 @@ function connection(address: string, isGiven: boolean): Docker.DockerOptions {
   return { protocol: protocol === "https:" ? "https" : "http", host: hostname, port: port || "2375" };
 }
 
-/** CE1, CE2. */
+/** CE1, CE3. */
 async function asked<T>(answer: Promise<T>, withinMs: number, address: string, clock: Clock): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = clock.schedule(withinMs, () => late.reject(new Error(`no answer within ${withinMs} ms`)), true);
@@ -217,7 +231,7 @@ async function asked<T>(answer: Promise<T>, withinMs: number, address: string, c
 }
 
 /** The error that a pull's progress ends with. */
-async function lastError(progress: NodeJS.ReadableStream): Promise<string | undefined> {
+async function lastError(progress: Readable): Promise<string | undefined> {
   let found: string | undefined;
   for await (const line of linesOf(progress)) {
     const { error } = JSON.parse(line) as { error?: string };
@@ -226,7 +240,7 @@ async function lastError(progress: NodeJS.ReadableStream): Promise<string | unde
   return found;
 }
 
-async function* linesOf(stream: NodeJS.ReadableStream): AsyncGenerator<string, void> {
+async function* linesOf(stream: Readable): AsyncGenerator<string, void> {
   let rest = "";
   for await (const chunk of stream.setEncoding("utf8")) {
     const lines = (rest + chunk).split("\n");
@@ -239,7 +253,7 @@ async function* linesOf(stream: NodeJS.ReadableStream): AsyncGenerator<string, v
 const HEADER_BYTES = 8;
 
 /** The engine's frames, one for each message: kind (1 stdout, 2 stderr), three zero bytes, length, bytes. */
-async function* framesOf(stream: NodeJS.ReadableStream): AsyncGenerator<{ kind: number; bytes: Buffer }, void> {
+async function* framesOf(stream: Readable): AsyncGenerator<{ kind: number; bytes: Buffer }, void> {
   let held: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
     held = held.length === 0 ? (chunk as Buffer) : Buffer.concat([held, chunk as Buffer]);

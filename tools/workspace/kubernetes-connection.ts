@@ -3,7 +3,8 @@
 // of its own and a followed log that breaks off ends the process.
 //
 // KC1  Every request has an end: JSON answers within ANSWER_WITHIN_MS, streams by their signal.
-// KC2  An answer that refuses is an ApiRefusal with the server's words; whatever else goes wrong is BackendUnavailable.
+// KC2  A request ends with its signal by being destroyed: a request that is given a signal fails, at the end of a reply, where nobody can catch it.
+// KC3  An answer that refuses is an ApiRefusal with the server's words; whatever else goes wrong is BackendUnavailable.
 
 import { once } from "node:events";
 import { type IncomingMessage, request as plainRequest } from "node:http";
@@ -38,9 +39,9 @@ export interface ApiRequest {
 
 export interface KubernetesAccess {
   /** A file. Default KUBECONFIG, else ~/.kube/config, else what a Pod of the cluster is given. */
-  readonly kubeconfig?: string;
+  readonly kubeconfig?: string | undefined;
   /** Of that configuration. Default its current one. */
-  readonly context?: string;
+  readonly context?: string | undefined;
 }
 
 export class KubernetesConnection {
@@ -128,13 +129,16 @@ export class KubernetesConnection {
     // The length said: of a DELETE without it, Node sends a body that no server reads.
     const described = text === undefined ? {} : { "content-type": type, "content-length": Buffer.byteLength(text) };
     const headers = { accept: "application/json, */*", ...described };
-    const options: RequestOptions = { method, headers, ...(signal && { signal }) };
+    const options: RequestOptions = { method, headers };
     await this.#config.applyToHTTPSOptions(options);
+    signal?.throwIfAborted();
     const request = (url.protocol === "http:" ? plainRequest : secureRequest)(url, options);
+    const end = () => request.destroy(); // KC2
+    signal?.addEventListener("abort", end, { once: true });
+    // What breaks after the reply has begun is met by whoever reads; the request says it once more, to nobody.
+    request.on("error", () => {}).once("close", () => signal?.removeEventListener("abort", end));
     request.end(text);
     const [reply] = (await once(request, "response")) as [IncomingMessage];
-    // What breaks after this is met by whoever reads; the request says it once more, to nobody.
-    request.on("error", () => {});
     if ((reply.statusCode ?? 500) < 300) return reply;
     throw refusal(reply.statusCode ?? 500, (await reply.toArray()).join(""));
   }
