@@ -15,6 +15,7 @@ import type { MockVariant } from "./agent/mock-model.ts";
 import type { AgentProgress } from "./agent/progress.ts";
 import type { AgentResult } from "./agent/result.ts";
 import type { Work } from "./agent-work.ts";
+import type { ProposalBehaviour } from "./orchestrator/mock-proposals.ts";
 import { ownNode } from "./own-node.ts";
 import type { AgentOrder } from "./workplace.ts";
 
@@ -23,8 +24,11 @@ export type ModelSpec =
   | { readonly kind: "openai"; readonly url: string; readonly model: string; readonly apiKey?: string }
   /** A server of the agent's own node that has this model. */
   | { readonly kind: "node"; readonly model: string }
-  /** The mock is asked for by name and never stands in for another model. Variant: default "clean". */
-  | { readonly kind: "mock"; readonly variant?: MockVariant };
+  /**
+   * The mock is asked for by name and never stands in for another model. Variant, of one that works on tasks: default "clean". Behaviour, of
+   * one that proposes in a deliberation: default by its number in the council.
+   */
+  | { readonly kind: "mock"; readonly variant?: MockVariant; readonly behaviour?: ProposalBehaviour };
 
 /** What an agent is made from. */
 export interface AgentSetup {

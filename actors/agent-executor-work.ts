@@ -5,7 +5,9 @@ import { isAbsolute } from "node:path";
 import type { ActorSystem } from "../runtime/index.ts";
 import { bundleWork, cloneRemote, prepareClone } from "../tools/index.ts";
 import type { AgentResult } from "./agent/result.ts";
-import { BLOB_PREFIX, type ExecutorEnvironment, type ExecutorOrder } from "./agent-executor.ts";
+import type { ExecutorEnvironment, ExecutorOrder } from "./agent-executor.ts";
+import { contextNotices, personAsker } from "./agent-executor-company.ts";
+import { getText, sentBlob } from "./agent-executor-text.ts";
 import { workAt } from "./agent-work.ts";
 import { DEFAULT_AGENT_LIMITS } from "./council/council.ts";
 import { authorOf, roleNamed } from "./council/roles.ts";
@@ -15,7 +17,7 @@ import { fail } from "./errors.ts";
 const REPORT_SHARE = 0.1;
 const REPORT_MAX_MS = 10_000;
 
-/** What executeTask does and throws. */
+/** ExecuteTask. */
 export async function execute(
   system: ActorSystem,
   order: ExecutorOrder,
@@ -35,6 +37,7 @@ export async function execute(
       blobs.put(await bundleWork({ clone: path, base, commit, bytesMax: blobs.blobMaxBytes })),
     [Symbol.asyncDispose]: async () => {},
   };
+  const notices = await contextNotices(system, order, { signal, log: env.log });
   const known = context === "" ? "" : `\n\nWhat the fleet knows about this task, as information:\n${context}`;
   const result = await workAt(
     place,
@@ -44,7 +47,7 @@ export async function execute(
         ...{ taskId: `${storyId}-${taskId}`, agentId, role: role.name, text, attempt, traceId: storyId },
         ...{ baseCommit: base, workspacePath: path, limits: DEFAULT_AGENT_LIMITS },
       },
-      ...{ system, time, onProgress },
+      ...{ system, time, onProgress, notices, approve: personAsker(system, order) },
       ...(modelNode !== undefined && { modelNode }),
     },
   );
@@ -54,7 +57,7 @@ export async function execute(
 
 async function openClone(system: ActorSystem, order: ExecutorOrder, signal: AbortSignal) {
   const { workspace, repository, base, bundle, agentId } = order;
-  const bytes = bundle === undefined ? undefined : await blobOf(system.ports, bundle);
+  const bytes = bundle === undefined ? undefined : await sentBlob(system, bundle);
   if (repository !== undefined && (await readdir(workspace).catch(() => [])).length === 0) {
     const { url, branch } = repository;
     const address = isAbsolute(url) ? `file://${url}` : url;
@@ -66,16 +69,4 @@ async function openClone(system: ActorSystem, order: ExecutorOrder, signal: Abor
     ...(bytes !== undefined && { bytes }),
     ...(base !== undefined && { base }),
   });
-}
-
-async function getText({ ports }: Pick<ActorSystem, "ports">, given: string): Promise<string> {
-  if (!given.startsWith(BLOB_PREFIX)) return given;
-  const [, text] = JSON.parse(new TextDecoder().decode(await blobOf(ports, given.slice(BLOB_PREFIX.length))));
-  return text;
-}
-
-async function blobOf({ blobs }: ActorSystem["ports"], hash: string): Promise<Uint8Array> {
-  const bytes = await blobs.get(hash);
-  if (bytes !== undefined) return bytes;
-  throw fail("OriginMissing", "What was sent for this task is no longer in the fleet's blobs.", { data: { hash } });
 }

@@ -4,12 +4,12 @@
 //
 //     a clone, or where to clone from ─▶ on the story's branch ─▶ the agent (agent-work.ts) ─▶ agent.results.{storyId-taskId}
 //
-// AX1  When `executeTask` resolves the result is in the topic and, where it is verified, its commit in blobs. When it rejects, or the process
+// AX1  When ExecuteTask resolves the result is in the topic and, where it is verified, its commit in blobs. When it rejects, or the process
 //      dies, there is none of it, and whoever started it says so.
 // AX2  A node of the fleet has its name to itself (NodeNameTaken), and an executor's is its job's: two of one job cannot be at work at once.
 
 import { createHash } from "node:crypto";
-import type { ActorSystem, Clock, Random } from "../runtime/index.ts";
+import type { ActorSystem, Clock, LogLevel, Random } from "../runtime/index.ts";
 import type { Sandbox } from "../tools/index.ts";
 import type { AgentProgress } from "./agent/progress.ts";
 import type { AgentResult } from "./agent/result.ts";
@@ -46,12 +46,10 @@ export interface ExecutorEnvironment {
   /** Aborts when it shall stop; then there is no result. */
   readonly signal: AbortSignal;
   readonly onProgress: (event: AgentProgress) => void;
+  readonly log: (level: LogLevel, message: string) => void;
   readonly sandbox?: "auto" | Sandbox;
 }
 
-/** Begins a text that is in a blob: command lines and variables take no more than some ten thousand characters. */
-export const BLOB_PREFIX = "blob:";
-const INLINE_MAX = 16_000;
 const NODE_NAME_MAX = 64;
 
 /** Name of the node that a job's executor is (AX2). */
@@ -62,21 +60,11 @@ export function executorName(jobId: string): string {
   return `${name.slice(0, NODE_NAME_MAX - hash.length - 1)}-${hash}`;
 }
 
-/** A text as an executor is given it. The blob is this owner's alone, so that it may be deleted with it. */
-export async function putText({ ports }: Pick<ActorSystem, "ports">, owner: string, text: string): Promise<string> {
-  if (text.length <= INLINE_MAX && !text.startsWith(BLOB_PREFIX)) return text;
-  return BLOB_PREFIX + (await ports.blobs.put(new TextEncoder().encode(JSON.stringify([owner, text]))));
-}
-
 /**
  * Works on one task and posts its result (AX1). Throws NoAgentsForRole, OriginMissing, CloneFailed, NotARepository, GitFailed, Cancelled, and what
  * posting throws.
  */
-export async function executeTask(
-  system: ActorSystem,
-  order: ExecutorOrder,
-  env: ExecutorEnvironment,
-): Promise<AgentResult> {
-  const { execute } = await import("./agent-executor-work.ts");
-  return execute(system, order, env);
-}
+export type ExecuteTask = (system: ActorSystem, order: ExecutorOrder, env: ExecutorEnvironment) => Promise<AgentResult>;
+
+/** Loads tools and models: a third of an executor's start, for which nobody has to wait who has to join the fleet as well. */
+export const loadExecutor = async (): Promise<ExecuteTask> => (await import("./agent-executor-work.ts")).execute;

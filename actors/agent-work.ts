@@ -3,14 +3,12 @@
 
 import type { ActorSystem } from "../runtime/index.ts";
 import { MemoryAudit, openProcessWorkspace, standardPolicy, standardTools, ToolRegistry } from "../tools/index.ts";
-import { runAgent } from "./agent/agent.ts";
+import { type AgentEnvironment, runAgent } from "./agent/agent.ts";
 import { mockModel } from "./agent/mock-model.ts";
-import type { Model } from "./agent/model.ts";
-import { NodeModel } from "./agent/node-model.ts";
-import { OpenAiModel } from "./agent/openai-model.ts";
 import type { AgentProgress } from "./agent/progress.ts";
 import type { AgentResult } from "./agent/result.ts";
-import type { AgentSetup, ModelSpec } from "./agent-actor.ts";
+import type { AgentSetup } from "./agent-actor.ts";
+import { modelOf } from "./model-of.ts";
 import { ownNode } from "./own-node.ts";
 import { sendResult } from "./result-post.ts";
 import { type AgentOrder, type OpenWorkplace, openWorkplace } from "./workplace.ts";
@@ -26,6 +24,9 @@ export interface Work {
   readonly onProgress: (event: AgentProgress) => void;
   /** Name of the node whose model servers are asked, where it is not the agent's own. */
   readonly modelNode?: string;
+  /** Asks people, and tells what changes meanwhile; see AgentEnvironment. */
+  readonly approve?: AgentEnvironment["approve"];
+  readonly notices?: AgentEnvironment["notices"];
 }
 
 /** Works on one task and sends its result. Rejects when there is none: no clone or workspace could be made, or it could not be sent. */
@@ -47,7 +48,7 @@ export async function workAt(place: OpenWorkplace, setup: AgentSetup, work: Work
 }
 
 async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Promise<AgentResult> {
-  const { order, time, onProgress } = work;
+  const { order, system, time, onProgress, modelNode, approve, notices } = work;
   const { policy = standardPolicy, instructions, sandbox = "auto" } = setup;
   const { clock, random } = time;
   const { path: root, scratchParent } = place;
@@ -57,36 +58,23 @@ async function workIn(place: OpenWorkplace, setup: AgentSetup, work: Work): Prom
   try {
     return await runAgent(task, {
       ...time,
-      model: modelOf(setup.model, work),
+      model: modelOf(setup.model, {
+        ...{ taskId: order.taskId, agentId: order.agentId, system, ...(modelNode !== undefined && { modelNode }) },
+        mock: ({ variant = "clean" }) => mockModel(variant, clock),
+      }),
       tools: new ToolRegistry(standardTools()),
       workspace,
       policy,
       audit: new MemoryAudit(),
       instructions,
       onProgress,
+      ...(approve !== undefined && { approve }),
+      ...(notices !== undefined && { notices }),
     });
   } finally {
     await workspace.close();
   }
 }
-
-function modelOf(spec: ModelSpec, { order: { taskId, agentId }, system, time: { clock }, modelNode }: Work): Model {
-  // A header takes no line breaks and no letters beyond Latin ones, which ids may have.
-  const session = `${encodeURIComponent(taskId)}/${encodeURIComponent(agentId)}`;
-  switch (spec.kind) {
-    case "mock":
-      return mockModel(spec.variant ?? "clean", clock);
-    case "node":
-      return new NodeModel({ model: spec.model, session, clock, node: () => nodeOf(system, modelNode) });
-    case "openai": {
-      const { url, model, apiKey } = spec;
-      return new OpenAiModel({ url, model, session, clock, ...(apiKey !== undefined && { apiKey }) });
-    }
-  }
-}
-
-const nodeOf = (system: ActorSystem, name: string | undefined) =>
-  name === undefined ? ownNode(system) : system.nodes().find((node) => node.name === name);
 
 /** The result with where it was made and, when it is worth anything, the work itself. */
 async function withPlace(

@@ -32,7 +32,10 @@ export const fail = errorsFrom({
   OriginMissing: { retryable: false, remedy: "Run the task again: what its nodes clone from was deleted." },
   AgentDefect: { retryable: false, remedy: "Report it with the message: this is a bug in flotilla." },
   // Councils.
-  NoAgentsForRole: { retryable: false, remedy: "Use one of the roles that the message lists." },
+  NoAgentsForRole: {
+    retryable: false,
+    remedy: "Use one of the roles that the message lists, or make a council for it as the message says.",
+  },
   AgentCountInvalid: { retryable: false, remedy: "Ask for a number of agents within the bounds in the message." },
   // What several services say.
   FieldInvalid: { retryable: false, remedy: "Correct the field that the message names." },
@@ -41,6 +44,8 @@ export const fail = errorsFrom({
   VersionStale: { retryable: false, remedy: "Read it again, look at what has changed, then repeat with its version." },
   RoleUnknown: { retryable: false, remedy: "Use one of the roles that the message lists." },
   PhaseUnknown: { retryable: false, remedy: "Use one of the phases that the message lists." },
+  ServiceAbsent: { retryable: true, remedy: "Start it: flotilla services." },
+  ApprovalExpired: { retryable: false, remedy: "Run the task again, and answer the question in time." },
   // Events and documents of the services.
   EventInvalid: { retryable: false, remedy: "Report it: a service made an event unlike its schema." },
   DocumentUnreadable: {
@@ -49,7 +54,10 @@ export const fail = errorsFrom({
   },
   // The collector.
   SubmissionInvalid: { retryable: false, remedy: "Correct what the message names." },
-  TaskUnknown: { retryable: false, remedy: "Open the task first; finished tasks are forgotten after a while." },
+  TaskUnknown: {
+    retryable: false,
+    remedy: "Name a task that exists; a collector forgets finished ones after a while.",
+  },
   TaskOpenedTwice: { retryable: false, remedy: "Give each task its own id." },
   CollectorLost: { retryable: true, remedy: "Run the task again." },
   CollectorFull: { retryable: true, remedy: "Wait until an open task ends, or start a second collector." },

@@ -6,6 +6,7 @@
 
 import { type ActorSystem, isFlotillaError, sleep } from "../runtime/index.ts";
 import type { ContextApi } from "./context/context-api.ts";
+import { fail } from "./errors.ts";
 import type { OrchestratorApi } from "./orchestrator/orchestrator-api.ts";
 import type { PlanningApi } from "./planning/planning-api.ts";
 import type { WorkspaceRunnerApi } from "./workspace-runner/workspace-runner-api.ts";
@@ -31,12 +32,16 @@ const NOT_RUN: ReadonlySet<string> = new Set(["NoSuchActor", "Unavailable", "Mai
 type Method = (...args: unknown[]) => Promise<unknown>;
 type Callable = { with(options: ServiceCall): Record<string, Method> };
 
+/** It is not an error of the call: the service may come back. */
+const absent = (name: ServiceName) =>
+  fail("ServiceAbsent", `The service ${name} is not there.`, { data: { service: name } });
+
 /** Methods that answer once. Streams need the service's type: `system.get(name, Type, SERVICES)`. */
 export type Client<Api> = {
   [M in keyof Api as Api[M] extends (...args: never[]) => Promise<unknown> ? M : never]: Api[M];
 };
 
-/** Calls a service by its name. Throws what it throws; Unavailable or NoSuchActor when it was not there for the whole time. */
+/** Calls a service by its name. Throws what it throws; ServiceAbsent or Unavailable when it was not there for the whole time. */
 export function serviceClient<Api>(
   system: ActorSystem,
   name: ServiceName,
@@ -55,7 +60,9 @@ export function serviceClient<Api>(
       } catch (error) {
         known = undefined;
         const mayRepeat = isFlotillaError(error) && NOT_RUN.has(error.code);
-        if (!mayRepeat || signal?.aborted || system.clock.now() + AGAIN_MS >= untilMs) throw error;
+        const isOver = system.clock.now() + AGAIN_MS >= untilMs;
+        if (isOver && isFlotillaError(error, "NoSuchActor")) throw absent(name);
+        if (!mayRepeat || signal?.aborted || isOver) throw error;
         await sleep(system.clock, AGAIN_MS, signal);
       }
     }

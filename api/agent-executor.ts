@@ -3,9 +3,10 @@
 //
 // AE1  Status 0: the result is posted, also one that says that the agent has failed. 1: there is none, and why is in one sentence on stderr.
 //      3: another executor of this job is at work (AX2). 143: it was told to stop, and its processes have ended.
-// AE2  Nothing of the agent is loaded before the fleet is joined: most of a start is loading, and joining takes its time as well.
+// AE2  The agent is loaded while the fleet is joined: both take their time, and most of it is waiting.
 
 import type { Command } from "commander";
+import { loadExecutor } from "../actors/index.ts";
 import { connect, isFlotillaError, systemClock, systemRandom } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
 import { type ExecutorFlags, type ExecutorOptions, executorOptions, TEXT_HELP } from "./executor/options.ts";
@@ -49,9 +50,10 @@ async function runExecutor({ fleet, name, order }: ExecutorOptions, terminal: Te
   const startMs = systemClock.monotonic();
   const say = (line: string) => void out.write(`${line}\n`);
   try {
+    const loading = loadExecutor();
     await using system = await connect({ ...fleet, name });
+    const executeTask = await loading;
     signal.throwIfAborted();
-    const { executeTask } = await import("../actors/index.ts");
     const paper = makePaper(COLUMNS, false);
     const result = await executeTask(system, order, {
       ...{ clock: systemClock, random: systemRandom, signal },
@@ -60,6 +62,7 @@ async function runExecutor({ fleet, name, order }: ExecutorOptions, terminal: Te
         const line = progressLine(event, systemClock.monotonic() - startMs, paper);
         if (line !== undefined) say(line);
       },
+      log: (_, message) => say(message),
     });
     say(
       `posted: ${result.finalState}${result.error === null ? "" : `, ${result.error.code}: ${result.error.message}`}`,

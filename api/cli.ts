@@ -35,6 +35,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   "agent-executor": async () => (await import("./agent-executor.ts")).addAgentExecutorCommand,
   doctor: async () => (await import("./doctor.ts")).addDoctorCommand,
   "dead-letters": async () => (await import("./dead-letters.ts")).addDeadLetterCommands,
+  services: async () => (await import("./services/services.ts")).addServicesCommand,
+  asyncapi: async () => (await import("./asyncapi.ts")).addAsyncApiCommand,
+  story: async () => (await import("./story.ts")).addStoryCommands,
+  approvals: async () => (await import("./approvals.ts")).addApprovalCommands,
+  jobs: async () => (await import("./jobs.ts")).addJobCommands,
   "vllm-sim": async () => (await import("./vllm-sim.ts")).addVllmSimCommand,
 };
 
@@ -52,13 +57,17 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
     await program.parseAsync(args, { from: "user" });
     return status;
   } catch (error) {
-    if (terminal.signal.aborted) return cancelled(terminal);
+    if (terminal.signal.aborted && !isDefect(error)) return cancelled(terminal);
     // commander has said it already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 1;
     terminal.err.write(`flotilla: ${plain(sentence(error))}\n`);
     return 1;
   }
 }
+
+/** Whether the error says more than that the command was told to stop. */
+const isDefect = (error: unknown): boolean =>
+  error instanceof Error && !isFlotillaError(error) && error.name !== "AbortError";
 
 function cancelled({ err, signal }: Terminal): number {
   err.write("flotilla: cancelled; nothing was changed in the repository.\n");

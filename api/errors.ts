@@ -10,6 +10,14 @@ export const fail = errorsFrom({
     remedy: "Ask about an actor of a daemon that has a name, resources or a placement.",
   },
   PortTaken: { retryable: false, remedy: "Give another port, or end what listens there." },
+  ServicesMissing: {
+    retryable: true,
+    remedy: "Start the fleet's services on one of its nodes, or name another fleet.",
+  },
+  TokenUnusable: {
+    retryable: false,
+    remedy: "Delete the token file that the message names, for a new one, or let its folder be written.",
+  },
   ClockOff: {
     retryable: false,
     remedy: "Set this machine's clock by NTP (timedatectl set-ntp true), or that of the machine with the NATS server.",

@@ -111,7 +111,7 @@ export function taskOptions(flags: TaskFlags, env: NodeJS.ProcessEnv = process.e
   const asksFleet = flags.servers || flags.prefix || flags.creds || env.FLOTILLA_SERVERS;
   const fleet = asksFleet ? fleetOptions(flags, env) : undefined;
   return {
-    repo: isAddress(repo) ? repo : resolve(repo),
+    repo: repositoryPlace(repo),
     task,
     role,
     agents,
@@ -127,6 +127,9 @@ export function taskOptions(flags: TaskFlags, env: NodeJS.ProcessEnv = process.e
   };
 }
 
+/** A repository as it is named on the command line: its address, or the absolute path of a folder. */
+export const repositoryPlace = (repo: string): string => (isAddress(repo) ? repo : resolve(repo));
+
 /** "https://…", "ssh://…", "file://…" or "git@host:path": not a folder here. */
 const isAddress = (repo: string): boolean =>
   !isAbsolute(repo) && (/^[a-z][a-z0-9+.-]*:\/\//i.test(repo) || /^[\w.-]+@[\w.-]+:/.test(repo));
@@ -141,12 +144,13 @@ function optionInvalid(issue: z.core.$ZodIssue | undefined, given: Readonly<Reco
   });
 }
 
-function chooseModel(
+/** A server and a model on it, or the mock; never one by itself (O2). Throws OptionInvalid, ModelNotChosen. */
+export function chooseModel(
   url: string | undefined,
   model: string | undefined,
-  flags: TaskFlags,
+  flags: Pick<TaskFlags, "modelUrl">,
   apiKey: string | undefined,
-): ModelChoice {
+): Exclude<ModelChoice, { kind: "node" }> {
   if (model === "mock") {
     if (flags.modelUrl === undefined) return { kind: "mock" };
     throw fail("OptionInvalid", "--model mock is the built-in mock and has no server: leave --model-url out.");

@@ -12,9 +12,15 @@ export {
   standardPolicy,
   type Verdict,
 } from "./policy.ts";
-export { redactText } from "./redact.ts";
+export { redact, redactText } from "./redact.ts";
 export { standardTools, ToolRegistry } from "./registry.ts";
-export { runTool, type ToolEnvironment } from "./run-tool.ts";
+export {
+  type ApprovalAnswer,
+  type ApprovalQuestion,
+  type AskPerson,
+  runTool,
+  type ToolEnvironment,
+} from "./run-tool.ts";
 export {
   detectRunners,
   type RunnerName,
@@ -68,13 +74,15 @@ export { ContainerBackend, type ContainerBackendOptions } from "./workspace/cont
 export { lendDependencies } from "./workspace/dependencies.ts";
 export {
   Depot,
+  type DepotClone,
   type DepotMerge,
-  type DepotOrigin,
   type DepotStory,
   type DepotWork,
+  type StoryMemory,
   type StoryTip,
   storyBranch,
 } from "./workspace/depot.ts";
+export type { DepotOrigin } from "./workspace/depot-origin.ts";
 export { KubernetesBackend, type KubernetesBackendOptions } from "./workspace/kubernetes-backend.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
 export { type PreparedClone, prepareClone } from "./workspace/prepared-clone.ts";

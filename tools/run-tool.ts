@@ -4,13 +4,15 @@
 // K1  Every call ends in a ToolResult and leaves one audit entry, whatever its outcome.
 // K2  Nothing of a tool runs before its parameters are valid and the policy allows the call.
 // K3  A call ends at its deadline or when its caller cancels, and a short grace after it: a tool that ignores its signal is left behind.
+// K5  A call that the policy wants a person to allow waits for the answer where somebody can be asked (`approve`), on the caller's time and not
+//     the tool's; where nobody can, and when the answer does not come, it is denied.
 // K4  A call whose time was up counts only if the tool had done what was asked: half done is never ok.
 
 import type { z } from "zod";
 import type { Clock } from "../runtime/index.ts";
 import type { Audit } from "./audit.ts";
 import { boundText } from "./bounded-text.ts";
-import { decide, type Policy } from "./policy.ts";
+import { decide, type Policy, type Verdict } from "./policy.ts";
 import { redact, redactText } from "./redact.ts";
 import type { ToolRegistry } from "./registry.ts";
 import { type Outcome, type Tool, type ToolCall, ToolFailure, type ToolOutput, type ToolResult } from "./tool.ts";
@@ -23,7 +25,29 @@ export interface ToolEnvironment {
   readonly policy: Policy;
   readonly audit: Audit;
   readonly clock: Clock;
+  /** Who asks a person (K5). Default: nobody can be asked. */
+  readonly approve?: AskPerson;
 }
+
+/** A call that waits for a person. */
+export interface ApprovalQuestion {
+  readonly tool: string;
+  /** Without secrets. */
+  readonly params: unknown;
+  readonly caller: ToolCall["caller"];
+  readonly rule: string;
+  readonly reason: string;
+}
+
+/** A person's answer; `by` and `feedback` are told to the model. */
+export interface ApprovalAnswer {
+  readonly approved: boolean;
+  readonly by: string;
+  readonly feedback?: string;
+}
+
+/** Resolves with the answer. Rejects when there will be none, or the signal aborts. */
+export type AskPerson = (question: ApprovalQuestion, signal: AbortSignal) => Promise<ApprovalAnswer>;
 
 /** Time for a tool to end its processes after its signal, so that the next call does not meet them. */
 const GRACE_MS = 2_000;
@@ -75,17 +99,34 @@ async function check(tool: Tool, call: ToolCall, env: ToolEnvironment): Promise<
   const parsed = tool.input.safeParse(call.params);
   if (!parsed.success) return refusal("invalid", "invalid-params", explainIssues(tool, parsed.error));
   const verdict = decide({ role: call.caller.role, tool: tool.name, risk: tool.risk }, env.policy);
-  if (verdict.kind === "ask") {
-    return refusal(
-      "denied",
-      "needs-approval",
-      `${tool.name} needs a person's approval (rule ${verdict.rule}). ${verdict.reason}`,
-    );
-  }
+  if (verdict.kind === "ask")
+    return (await refusedByPerson(tool, verdict, call, env)) ?? runBounded(tool, parsed.data, call, env);
   if (verdict.kind === "deny") {
     return refusal("denied", "denied", `${tool.name} is denied (rule ${verdict.rule}). ${verdict.reason}`);
   }
   return runBounded(tool, parsed.data, call, env);
+}
+
+/** Undefined once a person has allowed the call (K5). */
+async function refusedByPerson(
+  tool: Tool,
+  { rule, reason }: Verdict,
+  { params, caller, signal = new AbortController().signal }: ToolCall,
+  { approve }: ToolEnvironment,
+): Promise<Ending | undefined> {
+  const needs = (more: string) =>
+    refusal("denied", "needs-approval", `${tool.name} needs a person's approval (rule ${rule}). ${more}`);
+  if (approve === undefined) return needs(reason);
+  try {
+    const answer = await approve({ tool: tool.name, params: redact(params), caller, rule, reason }, signal);
+    if (answer.approved) return undefined;
+    const said = answer.feedback === undefined ? "" : `: ${answer.feedback}`;
+    return refusal("denied", "rejected", `${answer.by} has rejected this call of ${tool.name}${said}`);
+  } catch (error) {
+    if (signal.aborted)
+      return refusal("cancelled", "cancelled", `${tool.name} was cancelled while it waited for a person.`);
+    return needs(`Nobody has answered: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 /** What is wrong, where, and what was expected: "fromLine: expected number, received string". */

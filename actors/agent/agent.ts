@@ -7,6 +7,7 @@
 
 import { type Clock, isFlotillaError, type Random } from "../../runtime/index.ts";
 import {
+  type AskPerson,
   type Audit,
   type Caller,
   decide,
@@ -40,6 +41,10 @@ export interface AgentEnvironment {
   readonly deadlineMs: number;
   /** The role's own words for the model. */
   readonly instructions?: string;
+  /** Asks a person where the policy wants one. Default: nobody can be asked, and such calls are denied. */
+  readonly approve?: AskPerson;
+  /** What the agent shall be told with the next results: sentences, each given once. Must not throw. Default: nothing. */
+  readonly notices?: () => readonly string[];
   /** Must not throw. */
   readonly onProgress?: (event: AgentProgress) => void;
 }
@@ -92,7 +97,15 @@ class Work {
   constructor(task: AgentTask, env: AgentEnvironment, signal: AbortSignal) {
     const { agentId, role, taskId, traceId, limits } = task;
     const { workspace, policy, audit, clock, model, deadlineMs } = env;
-    const tools: ToolEnvironment = { registry: env.tools, workspace, policy, audit, clock };
+    const { approve } = env;
+    const tools: ToolEnvironment = {
+      registry: env.tools,
+      workspace,
+      policy,
+      audit,
+      clock,
+      ...(approve && { approve }),
+    };
     const caller: Caller = { agentId, role, taskId, traceId };
     const onProgress = env.onProgress ?? (() => {});
     const onRound = (round: number) => onProgress({ kind: "planning", agentId, round });
@@ -100,9 +113,10 @@ class Work {
     this.#env = env;
     this.#context = { tools, caller, signal, stepsMax: limits.stepsMax, onProgress };
     // What the policy never allows is not offered: a model that tries it anyway is told so, and it is audited.
-    this.#offered = env.tools
-      .list()
-      .filter(({ name, risk }) => decide({ role, tool: name, risk }, policy).kind === "allow");
+    this.#offered = env.tools.list().filter(({ name, risk }) => {
+      const { kind } = decide({ role, tool: name, risk }, policy);
+      return kind === "allow" || (kind === "ask" && approve !== undefined);
+    });
     this.#planner = new Planner({
       model,
       registry: env.tools,
@@ -168,9 +182,10 @@ class Work {
   }
 
   #feedback({ done, skipped, repeated }: Executed, judged: Judged | undefined): string {
-    const notes = repeated.map(
+    const repetitions = repeated.map(
       ({ tool }) => `${tool} gave the same result as before. Do something else; a third time ends the work.`,
     );
+    const notes = [...repetitions, ...(this.#env.notices?.() ?? [])];
     return roundFeedback({ done, skipped, verification: judged?.verification, notes, mark: this.#env.random.id() });
   }
 

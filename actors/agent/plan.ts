@@ -2,12 +2,10 @@
 // It is not the asking (planner.ts) nor the doing (execute.ts).
 //
 // N1  The schema is made from the tools' own schemas, and every plan is validated by them: what the schema admits, a tool accepts.
-// N2  A repair may mend a reply, never complete one: a text that ended early would turn into half a file that is written whole.
-// N3  A model's thoughts are never read as its plan.
 
-import { jsonrepair } from "jsonrepair";
 import { z } from "zod";
 import { type Tool, type ToolRegistry, toolSchemas } from "../../tools/index.ts";
+import { outermost, readJson, topLevelSlices, withoutThoughts } from "./reply-json.ts";
 
 export interface PlanStep {
   readonly tool: string;
@@ -73,14 +71,6 @@ export function parsePlan(text: string, registry: ToolRegistry): ParsedPlan {
 
 const refused = (problem: string): ParsedPlan => ({ kind: "refused", problem });
 
-/** The text after the last closing think tag, with or without an opening one; undefined when thinking never ended (N3). */
-function withoutThoughts(text: string): string | undefined {
-  // A reply that begins as JSON has no thoughts, though a file it writes may speak of the tag.
-  if (/^\s*[{[]/.test(text)) return text;
-  const rest = text.split("</think>").at(-1) ?? "";
-  return rest.includes("<think>") ? undefined : rest;
-}
-
 const Outline = z.object({ reasoning: z.string().default(""), steps: z.array(z.unknown()) });
 const Step = z.object({ tool: z.string(), params: z.unknown() });
 /** How models trained on tool calls write a step. */
@@ -107,47 +97,6 @@ function asPlan(value: unknown): FoundPlan | undefined {
 }
 
 const isStep = (value: unknown) => Step.safeParse(value).success || Call.safeParse(value).success;
-
-/** Each run from an opening bracket to the one that closes it, strings skipped; nested ones are part of their parent. */
-function topLevelSlices(text: string): readonly string[] {
-  const slices: string[] = [];
-  let depth = 0;
-  let start = 0;
-  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\]|\\[\s\S])*"|[{}[\]]/g)) {
-    if (token.startsWith('"')) continue;
-    if (token === "{" || token === "[") {
-      if (depth++ === 0) start = index;
-    } else if (depth > 0 && --depth === 0) slices.push(text.slice(start, index + 1));
-  }
-  return slices;
-}
-
-/** From the first opening bracket to the last closing one: what is left to try when quotes are too broken to count brackets. */
-function outermost(text: string): string {
-  const start = text.search(/[{[]/);
-  return start < 0 ? "" : text.slice(start, Math.max(text.lastIndexOf("}"), text.lastIndexOf("]")) + 1);
-}
-
-function readJson(text: string): readonly unknown[] {
-  if (text === "") return [];
-  try {
-    return [JSON.parse(text)];
-  } catch {
-    return mend(text);
-  }
-}
-
-function mend(text: string): readonly unknown[] {
-  try {
-    const repaired = jsonrepair(text);
-    return closers(repaired) > closers(text) ? [] : [JSON.parse(repaired)];
-  } catch {
-    return [];
-  }
-}
-
-/** Closing brackets at the end of a text; a repair that adds some has completed it (N2). */
-const closers = (text: string) => (/[\]}"'\s,]*$/.exec(text)?.[0] ?? "").replace(/[^\]}]/g, "").length;
 
 function validate(found: FoundPlan, registry: ToolRegistry): ParsedPlan {
   if (found.steps.length > PLAN_STEPS_MAX) {

@@ -60,9 +60,12 @@ export function agentIds(role: Role, count: number): readonly string[] {
       data: { count, min: 1, max: AGENTS_MAX },
     });
   }
-  const prefix = `agent-${role.name.toLowerCase()}`;
-  return Array.from({ length: count }, (_, index) => `${prefix}-${String(index + 1).padStart(3, "0")}`);
+  return Array.from({ length: count }, (_, index) => agentIdOf(role, index + 1));
 }
+
+/** The id of the agent with this number, from 1: agent-dev-001. */
+export const agentIdOf = (role: Role, number: number): string =>
+  `agent-${role.name.toLowerCase()}-${String(number).padStart(3, "0")}`;
 
 /** Who commits in an agent's clone. */
 export const authorOf = (agentId: string) => ({ name: `Flotilla ${agentId}`, email: `${agentId}@flotilla.invalid` });

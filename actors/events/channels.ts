@@ -247,6 +247,34 @@ export const workspaceJobs = {
   audience: "whoever shows people what happens",
 } as const satisfies Channel;
 
+export const contextChanges = {
+  address: "context.changes",
+  summary:
+    "What agents and people add to the context graph beside what other channels tell; the graph is rebuilt from it.",
+  producers: ["context"],
+  consumers: ["context"],
+  types: {
+    "context.changed": event(
+      "Changes were asked for and found valid; all of them are applied, as one.",
+      z.object({
+        storyId: id,
+        by: bySchema,
+        changes: z.array(
+          z.object({
+            operation: z.enum(["create", "update", "delete"]),
+            entityType: name,
+            entityId: name,
+            payload: z.record(z.string(), z.unknown()),
+            reason: z.string(),
+            /** Tasks of the story that it concerns; empty: all. */
+            taskIds: z.array(z.string()),
+          }),
+        ),
+      }),
+    ),
+  },
+} as const satisfies Channel;
+
 export const contextUpdates = {
   address: "context.updated.{storyId}",
   summary: "The context graph changed for a story.",
@@ -305,6 +333,7 @@ export const CHANNELS: readonly Channel[] = [
   agentResults,
   workspaceLogs,
   workspaceJobs,
+  contextChanges,
   contextUpdates,
   deadEvents,
 ];

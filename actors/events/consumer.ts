@@ -1,5 +1,5 @@
 // A durable consumer of a channel: every event is handled or dead-lettered before the position moves past it, across lives of whoever
-// consumes. Positions are kept in the store under the consumer's name.
+// consumes. Positions are kept in the store under the consumer's name, or where the consumer says.
 //
 //     channel ─▶ feed ─▶ lanes by key, at most `concurrency` in hand ─▶ handle ─▶ position = everything below is done
 //                                                                        └─ fails for good ─▶ deadletter
@@ -25,6 +25,14 @@ const SAVE_EVERY_MS = 100;
 const RAW_MAX_BYTES = 64 * 1_024;
 const LAGGED = "ReaderLagged";
 
+/** Where a consumer keeps the first sequence that is not done. */
+export interface ConsumerPosition {
+  /** Undefined for a consumer that never was. */
+  read(): Promise<number | undefined>;
+  /** False when it was not kept; it is then tried again. */
+  write(sequence: number): Promise<boolean>;
+}
+
 export interface ConsumerOptions<C extends Channel> {
   readonly system: ActorSystem;
   readonly channel: C;
@@ -39,6 +47,8 @@ export interface ConsumerOptions<C extends Channel> {
   /** Events in hand at once. Default 1. */
   readonly concurrency?: number;
   readonly onGap?: () => Promise<void>;
+  /** Default: the fleet's store. For one whose effects are elsewhere, and may be lost without the store: its position then lies beside them. */
+  readonly position?: ConsumerPosition;
   readonly log: (level: LogLevel, message: string, data?: Readonly<Record<string, unknown>>) => void;
   readonly signal: AbortSignal;
 }
@@ -52,13 +62,14 @@ class Consumer<C extends Channel> {
   readonly #options: ConsumerOptions<C>;
   readonly #inHand = new Map<number, Promise<void>>();
   readonly #lanes = new Map<string, Promise<void>>();
+  readonly #position: ConsumerPosition;
   #next = 0;
   #saved = 0;
-  #revision: number | undefined;
   #saving: Promise<void> | undefined;
 
   constructor(options: ConsumerOptions<C>) {
     this.#options = options;
+    this.#position = options.position ?? new StorePosition(options.system.ports.store, `consumer.${options.name}`);
   }
 
   async run(): Promise<void> {
@@ -84,15 +95,9 @@ class Consumer<C extends Channel> {
 
   async #load(): Promise<void> {
     const { system, from = "start" } = this.#options;
-    const entry = await system.ports.store.get(this.#key);
-    this.#revision = entry?.revision;
-    if (entry !== undefined) this.#next = Number(new TextDecoder().decode(entry.value));
-    else this.#next = from === "start" ? 1 : (await system.ports.eventLog.lastSequence()) + 1;
+    const start = from === "start" ? 1 : (await system.ports.eventLog.lastSequence()) + 1;
+    this.#next = (await this.#position.read()) ?? start;
     this.#saved = this.#next;
-  }
-
-  get #key(): string {
-    return `consumer.${this.#options.name}`;
   }
 
   /** Waits for room, then begins with the event; what came before it in its lane is done first. */
@@ -106,12 +111,16 @@ class Consumer<C extends Channel> {
     this.#lanes.set(lane, working);
     this.#inHand.set(fed.sequence, working);
     this.#next = fed.sequence + 1;
-    void working.then(() => {
-      if (signal.aborted) return;
-      this.#inHand.delete(fed.sequence);
-      if (this.#lanes.get(lane) === working) this.#lanes.delete(lane);
-      this.#saving ??= this.#saveSoon();
-    });
+    working.then(
+      () => {
+        if (signal.aborted) return;
+        this.#inHand.delete(fed.sequence);
+        if (this.#lanes.get(lane) === working) this.#lanes.delete(lane);
+        this.#saving ??= this.#saveSoon();
+      },
+      // Closed, in the middle of a burial: what reads the log ends by the same, and the event stays in hand.
+      () => {},
+    );
   }
 
   /** Resolves when the event is handled or dead-lettered, or the consumer ends. */
@@ -172,15 +181,7 @@ class Consumer<C extends Channel> {
   async #save(): Promise<void> {
     const position = Math.min(this.#next, ...this.#inHand.keys());
     if (position === this.#saved) return;
-    const { store } = this.#options.system.ports;
-    const value = new TextEncoder().encode(String(position));
-    const written =
-      this.#revision === undefined
-        ? await store.create(this.#key, value)
-        : await store.update(this.#key, value, this.#revision);
-    // Whoever stands in the way is this consumer's next or former life; whatever it saved, events come at least once (EC1).
-    this.#revision = written.kind === "written" ? written.revision : written.current?.revision;
-    if (written.kind === "written") this.#saved = position;
+    if (await this.#position.write(position)) this.#saved = position;
   }
 
   /** Does `run` until it is done or the consumer ends. */
@@ -202,6 +203,34 @@ class Consumer<C extends Channel> {
     const { system, signal } = this.#options;
     const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS * 2 ** Math.min(failures, 10));
     await sleep(system.clock, pauseMs, signal).catch(() => {});
+  }
+}
+
+class StorePosition implements ConsumerPosition {
+  readonly #store: ActorSystem["ports"]["store"];
+  readonly #key: string;
+  #revision: number | undefined;
+
+  constructor(store: ActorSystem["ports"]["store"], key: string) {
+    this.#store = store;
+    this.#key = key;
+  }
+
+  async read(): Promise<number | undefined> {
+    const entry = await this.#store.get(this.#key);
+    this.#revision = entry?.revision;
+    return entry === undefined ? undefined : Number(new TextDecoder().decode(entry.value));
+  }
+
+  /** Whoever stands in the way is this consumer's next or former life; whatever it kept, events come at least once (EC1). */
+  async write(sequence: number): Promise<boolean> {
+    const value = new TextEncoder().encode(String(sequence));
+    const written =
+      this.#revision === undefined
+        ? await this.#store.create(this.#key, value)
+        : await this.#store.update(this.#key, value, this.#revision);
+    this.#revision = written.kind === "written" ? written.revision : written.current?.revision;
+    return written.kind === "written";
   }
 }
 

@@ -158,9 +158,13 @@ export interface OrchestratorMetrics {
 
 /** Every method also throws Unavailable. */
 export interface OrchestratorApi {
-  /** Throws NoAgentsForRole (no council of this role: it says how to make one), RequestInvalid, ModelUnset. */
+  /**
+   * The deliberation at its end, which comes a little before the call's own at the latest: then with what is there, and status `timeout`. It
+   * ends when its last caller gives up. Throws NoAgentsForRole (no council of this role: it says how to make one), RequestInvalid,
+   * ModelUnset, DeliberationsFull, Cancelled.
+   */
   deliberate(request: DeliberationRequest): Promise<Deliberation>;
-  /** Begins it and answers at once. Throws as `deliberate` does. */
+  /** Records it, begins it and answers: it goes on whatever becomes of its caller or the orchestrator's process. Throws as `deliberate` does. */
   deliberateAsync(request: DeliberationRequest): Promise<{
     readonly taskId: string;
     readonly status: DeliberationStatus;
@@ -170,6 +174,10 @@ export interface OrchestratorApi {
   deliberation(taskId: string): Promise<Deliberation>;
   /** What happens in it, from its beginning, to its end. Throws DeliberationUnknown. */
   watch(taskId: string): AsyncIterable<DeliberationUpdate>;
+  /**
+   * A deliberation, with the story's context, and a choice of what came of it. Throws as `deliberate` does, AllAgentsFailed, DeadlineExceeded
+   * (nobody had a proposal in time), and for a story what planning and the context service throw.
+   */
   orchestrate(request: OrchestrationRequest): Promise<Orchestration>;
   /** Tasks for a plan, checked, and kept nowhere. Throws StoryPlanInvalid, ModelReplyInvalid. */
   deriveSubtasks(request: {
@@ -177,12 +185,12 @@ export interface OrchestratorApi {
     readonly plan: Pick<Plan, "id" | "title" | "text" | "steps">;
     readonly roles?: readonly string[];
   }): Promise<readonly TaskDraft[]>;
-  /** Throws CouncilExists, NoAgentsForRole (an unknown role), AgentCountInvalid, ModelUnset. */
+  /** Throws CouncilExists, NoAgentsForRole (an unknown role), AgentCountInvalid, RequestInvalid, ModelUnset. */
   createCouncil(draft: CouncilDraft): Promise<Council>;
   councils(): Promise<readonly Council[]>;
   /** Throws CouncilUnknown. */
   deleteCouncil(role: string): Promise<void>;
-  /** Throws CouncilUnknown, AgentExists, AgentCountInvalid. */
+  /** Throws CouncilUnknown, AgentExists, AgentCountInvalid, RequestInvalid, ModelUnset. */
   registerAgent(agent: {
     readonly role: string;
     readonly agentId?: string;

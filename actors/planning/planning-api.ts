@@ -143,7 +143,7 @@ export interface PlanningApi {
   recordReport(
     change: Change & { readonly storyId: string; readonly phase: string; readonly report: JobReport },
   ): Promise<ScoredReport>;
-  /** What waits for a person, the longest first; `role`: what this role may decide. */
+  /** What waits for a person, the longest first, at most 500; `role`: what this role may decide. */
   approvals(filter?: { readonly role?: string; readonly storyId?: string }): Promise<readonly Approval[]>;
   /** Throws ApprovalUnknown. */
   approval(id: string): Promise<Approval>;

@@ -43,6 +43,8 @@ export const taskStatusSchema = z.enum(["pending", "dispatched", "done", "failed
 export type TaskStatus = z.infer<typeof taskStatusSchema>;
 
 export const taskSchema = taskDraftSchema.extend({
+  /** The plan it was derived from; tasks of a plan that failed stay with the story. */
+  planId: idSchema.exactOptional(),
   status: taskStatusSchema,
   /** Of the last dispatch; 0: none yet. */
   attempt: z.int().min(0),

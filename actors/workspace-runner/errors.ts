@@ -8,7 +8,10 @@ export const fail = errorsFrom({
   JobIdTaken: { retryable: false, remedy: "Give stories and tasks ids that do not run together." },
   RunnerFull: { retryable: true, remedy: "Wait until jobs end, or let the runner run more at once (runningMax)." },
   RunnerSettingInvalid: { retryable: false, remedy: "Correct the setting that the message names." },
+  StoryBranchLost: { retryable: false, remedy: "Bring its host back, or let the story's tasks run again." },
+  StoryBranchBusy: { retryable: true, remedy: "Look whether two runners serve one fleet." },
   // Ends of jobs.
   ExecutorFailed: { retryable: false, remedy: "Read the job's last lines: flotilla job logs." },
+  RunnerDefect: { retryable: false, remedy: "Report it with the message: this is a bug in flotilla." },
   ResultMissing: { retryable: false, remedy: "Report it with the job's log: its executor ended as if it had posted." },
 });

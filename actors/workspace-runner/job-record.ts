@@ -13,7 +13,7 @@ const JOB_STATES = ["queued", "preparing", "running", "succeeded", "failed", "ca
 
 export const jobRecordSchema = z.object({
   jobId: z.string(),
-  /** What was asked; a long text or context is in a blob (putText). */
+  /** What was asked; a long text or context is in a blob (agent-executor-text.ts). */
   request: agentRequests.types["agent.requested"].data,
   backend: z.enum(["process", "container", "kubernetes"]),
   state: z.enum(JOB_STATES),

@@ -20,7 +20,7 @@ import {
   lendDependencies,
   type WorkspaceBackend,
 } from "../../tools/index.ts";
-import { BLOB_PREFIX } from "../agent-executor.ts";
+import { blobIn } from "../agent-executor-text.ts";
 import { authorOf } from "../council/roles.ts";
 import { jobSpecOf, type Prepared } from "./executor-command.ts";
 import type { JobBook } from "./job-book.ts";
@@ -153,8 +153,10 @@ export class JobRun {
     const story = { storyId: request.storyId, origin };
     if (backend.takesFolders) {
       const author = authorOf(request.agentId);
-      const { path, base } = await depot.workspace(story, { jobId, author, signal });
-      if (isAbsolute(url)) await lendDependencies({ source: url, clone: path });
+      // A container sees its workspace and nothing of what it would borrow from.
+      const isWhole = backend.kind !== "process";
+      const { path, base } = await depot.workspace(story, { jobId, author, isWhole, signal });
+      if (isAbsolute(url) && !isWhole) await lendDependencies({ source: url, clone: path });
       return { source: { kind: "folder", path }, base };
     }
     const tip = await depot.story(story, signal);
@@ -230,8 +232,7 @@ export class JobRun {
   async #cleanUp({ request, bundle }: JobRecord): Promise<void> {
     await this.#removePlace();
     const { blobs } = this.#parts.system.ports;
-    const texts = [request.text, request.context].filter((text) => text.startsWith(BLOB_PREFIX));
-    const hashes = [...texts.map((text) => text.slice(BLOB_PREFIX.length)), ...(bundle === undefined ? [] : [bundle])];
+    const hashes = [blobIn(request.text), blobIn(request.context), bundle].filter((hash) => hash !== undefined);
     for (const hash of hashes) await blobs.delete(hash);
   }
 

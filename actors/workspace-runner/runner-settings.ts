@@ -1,5 +1,6 @@
 // What the runner is set to do, as plain data, and what becomes of that with its host's options: full and validated.
 
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { JobSpec } from "../../tools/index.ts";
@@ -26,10 +27,10 @@ const settingsSchema = z
     resources: z
       .object({ cpus: z.number().positive().exactOptional(), memoryBytes: z.int().positive().exactOptional() })
       .exactOptional(),
-    /** Addresses of NATS as executors reach it. Default: the host's own (FLOTILLA_SERVERS). No credentials. */
+    /** Addresses of NATS as executors reach it. Default: the host's own (FLOTILLA_SERVERS). No credentials: FLOTILLA_USER and FLOTILLA_PASS. */
     natsUrl: z.string().min(1).optional(),
     prefix: z.string().min(1).optional(),
-    /** Name of the node whose model servers executors ask, with a model of kind `node`. */
+    /** Name of the node whose model servers executors ask, with a model of kind `node`. Default: the runner's own. */
     modelNode: z.string().min(1).optional(),
   })
   .strict();
@@ -47,7 +48,7 @@ export interface RunnerSetup {
   readonly natsUrl: string | undefined;
   readonly prefix: string | undefined;
   readonly modelNode: string | undefined;
-  /** Where the host keeps jobs, workspaces and repositories. */
+  /** Where jobs, workspaces and repositories are kept: this fleet's own, because what is nobody's there is removed. */
   readonly folder: string;
   readonly env: Readonly<Record<string, string>>;
   readonly secretEnv: Readonly<Record<string, string>>;
@@ -62,6 +63,7 @@ export function runnerSetup(settings: RunnerSettings, host: RunnerHostOptions): 
   }
   const { program, natsUrl, prefix, modelNode, ...rest } = parsed.data;
   const servers = natsUrl ?? host.natsUrl;
+  const ownPrefix = prefix ?? host.prefix;
   if (/\/\/[^/@,]+@/.test(servers ?? ""))
     throw fail(
       "RunnerSettingInvalid",
@@ -76,9 +78,9 @@ export function runnerSetup(settings: RunnerSettings, host: RunnerHostOptions): 
     ...rest,
     program: program ?? (rest.backend === "process" ? ownProgram() : COMMAND),
     natsUrl: servers,
-    prefix: prefix ?? host.prefix,
+    prefix: ownPrefix,
     modelNode,
-    folder: host.folder,
+    folder: join(host.folder, ownPrefix ?? "flotilla"),
     env: host.env,
     secretEnv: host.secretEnv,
   };

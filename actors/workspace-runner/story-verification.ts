@@ -50,18 +50,17 @@ const OUTPUT_CHARS_MAX = 60_000;
 export async function verifyStory(story: DepotStory, parts: VerificationParts): Promise<StoryVerification> {
   const { depot, clock, random, timeoutMs, signal } = parts;
   const jobId = `verify-${story.storyId}-${random.id()}`;
-  const end = AbortSignal.any([signal]);
   try {
     const author = authorOf(CALLER.agentId);
-    const { path, base: commit } = await depot.workspace(story, { jobId, author, signal: end });
+    const { path, base: commit } = await depot.workspace(story, { jobId, author, signal });
     const { start } = await depot.story(story);
     const { url } = story.origin;
     if (isAbsolute(url)) await lendDependencies({ source: url, clone: path });
     const workspace = await openProcessWorkspace({ root: path, clock, random });
     try {
       const deadlineMs = clock.now() + timeoutMs;
-      const lint = await lintOf(workspace, { clone: path, base: start, commit }, { clock, signal: end });
-      const runs = await runTests(workspace, story.storyId, { clock, signal: end, deadlineMs });
+      const lint = await lintOf(workspace, { clone: path, base: start, commit }, { clock, signal });
+      const runs = await runTests(workspace, story.storyId, { clock, signal, deadlineMs });
       return { report: reportOf(runs, lint), commit, output: outputOf(runs, lint) };
     } finally {
       await workspace.close();

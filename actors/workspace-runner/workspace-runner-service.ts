@@ -10,7 +10,7 @@
 
 import type { ActorSystem, LogLevel, Random } from "../../runtime/index.ts";
 import type { Depot, DepotStory, WorkspaceBackend } from "../../tools/index.ts";
-import { putText } from "../agent-executor.ts";
+import { putText } from "../agent-executor-text.ts";
 import { fail as failAny } from "../errors.ts";
 import { agentRequests, type DataOf } from "../events/channels.ts";
 import { consume } from "../events/consumer.ts";

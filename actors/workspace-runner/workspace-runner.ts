@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
 import type { WorkspaceBackend } from "../../tools/index.ts";
-import { fail } from "./errors.ts";
+import { ownNode } from "../own-node.ts";
 import { runnerHostOptions } from "./options.ts";
 import { type RunnerSettings, type RunnerSetup, runnerSetup } from "./runner-settings.ts";
 import type { WorkspaceRunnerApi } from "./workspace-runner-api.ts";
@@ -17,15 +17,20 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
   #running: WorkspaceRunnerService | undefined;
 
   constructor(settings: RunnerSettings = {}) {
-    this.#setup = runnerSetup(settings, runnerHostOptions());
+    const { system } = actorContext();
+    const host = runnerHostOptions();
+    const address = system.facts && `nats://${system.facts.server.address}`;
+    const setup = runnerSetup(settings, { ...host, natsUrl: host.natsUrl ?? address });
+    this.#setup = { ...setup, modelNode: setup.modelNode ?? ownNode(system)?.name };
   }
 
   async onStart(): Promise<void> {
     const { system, clock, random, log } = actorContext();
     const { Depot } = await import("../../tools/index.ts");
+    const { StoryBranches } = await import("./story-branches.ts");
     const { WorkspaceRunnerService: Service } = await import("./workspace-runner-service.ts");
     const backend = await openBackend(this.#setup, { clock, random });
-    const depot = new Depot(this.#setup.folder);
+    const depot = new Depot(this.#setup.folder, new StoryBranches(system));
     const service = new Service({ system, backend, depot, setup: this.#setup, random, log });
     try {
       await service.start();
@@ -78,13 +83,17 @@ export const WorkspaceRunner = defineActor("workspace-runner", WorkspaceRunnerAc
 
 type Host = Pick<ReturnType<typeof actorContext>, "clock" | "random">;
 
-async function openBackend({ backend, folder }: RunnerSetup, host: Host): Promise<WorkspaceBackend> {
-  const { ProcessBackend } = await import("../../tools/index.ts");
+/** The options of the container forms are theirs to understand; which fleet's jobs they are is ours to say. */
+async function openBackend(setup: RunnerSetup, { clock, random }: Host): Promise<WorkspaceBackend> {
+  const { backend, backendOptions, prefix, folder } = setup;
+  const { ContainerBackend, KubernetesBackend, ProcessBackend } = await import("../../tools/index.ts");
+  const fleet = prefix === undefined ? {} : { fleet: prefix.toLowerCase().replaceAll("_", "-") };
   switch (backend) {
     case "process":
-      return new ProcessBackend({ folder: join(folder, "jobs"), ...host });
+      return new ProcessBackend({ folder: join(folder, "jobs"), clock, random });
     case "container":
+      return new ContainerBackend({ ...fleet, ...backendOptions, clock });
     case "kubernetes":
-      throw fail("RunnerSettingInvalid", `The runner's setting backend: ${backend} is not wired.`);
+      return new KubernetesBackend({ ...fleet, ...backendOptions, clock });
   }
 }

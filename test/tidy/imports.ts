@@ -83,8 +83,9 @@ export function specifiers(sources: readonly Source[]): Finding[] {
   return sources.flatMap((source) =>
     source.imports.flatMap(({ from, line }) => {
       if (!from.startsWith(".") || from.endsWith(".json") || paths.has(target(source, from))) return [];
-      // Fixtures are not read here; the type checker knows whether they exist.
+      // These are not read here; the type checker knows whether they exist.
       if (source.path.startsWith("test/") && from.includes("/fixtures/")) return [];
+      if (/\/proto\/gen\/.+_pb\.js$/.test(from)) return [];
       return [{ path: source.path, line, message: `${from}: relative imports name a .ts file that exists` }];
     }),
   );
@@ -109,7 +110,7 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^diff$/, /^(tools|actors\/council)\//],
   [/^fast-xml-parser$/, /^(tools\/tests|nodes\/gpu)\//],
   [/^(zeromq|eventsource-parser)$/, /^nodes\/|^test\/(nodes\/|support\/vllm-)/],
-  [/^yaml$/, /^actors\/|^test\//],
+  [/^yaml$/, /^(actors|test)\/|^api\/asyncapi\.ts$/],
   [/^prom-client$/, /^[a-z]+\/metrics\.ts$|^test\/nodes\//],
   [/^commander$/, /^(test\/)?api\//],
   [/^picocolors$/, /^api\//],

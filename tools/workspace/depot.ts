@@ -10,26 +10,20 @@
 // DP2  What came from an agent is let in as publishBundle does (GB2); it is merged without a work tree, so no attribute, filter or hook runs.
 // DP3  A job's work is merged once: its answer and the branch move in one transaction. What conflicts changes nothing.
 // DP4  The origin is written by `deliver` only, and only forwards.
+// DP5  What a story's branch has beyond its origin is kept outside as well (StoryMemory), before anybody is told that it was merged: a depot of
+//      another machine, or one that has missed something, brings it up to that before it is used.
 
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, realpath, rm } from "node:fs/promises";
-import { isAbsolute, join } from "node:path";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fail } from "../errors.ts";
 import { isBranchName, parseList } from "../git/index.ts";
 import { publishBundle } from "./bundle.ts";
 import { type Author, CHECKED, cloneForAgent, FETCH_FLAGS, refuseOdd } from "./checkout.ts";
+import { type DepotOrigin, FETCH_TIMEOUT_MS, localPath, mustClone, named, originTip } from "./depot-origin.ts";
 import { removeFolder } from "./folder-removal.ts";
-import { complaint, initBorrowing, must, openView, ownGit, userGit } from "./host-git.ts";
+import { initBorrowing, must, openView, ownGit, userGit } from "./host-git.ts";
 import { isAddress } from "./repository.ts";
-import type { ExecResult } from "./workspace.ts";
-
-/** Where a story's code comes from. */
-export interface DepotOrigin {
-  /** Absolute path of a repository, or an address. */
-  readonly url: string;
-  /** Default: what its HEAD names. */
-  readonly branch?: string;
-}
 
 /** A story and where its code comes from: what every question to a depot names. 1 to 64 letters, digits, _ and -. */
 export interface DepotStory {
@@ -37,11 +31,26 @@ export interface DepotStory {
   readonly origin: DepotOrigin;
 }
 
+export interface DepotClone {
+  readonly jobId: string;
+  readonly author: Author;
+  readonly isWhole?: boolean;
+  readonly signal?: AbortSignal;
+}
+
 export interface StoryTip {
   /** Commit that the story's branch stands on. */
   readonly commit: string;
   /** Where it began. */
   readonly start: string;
+}
+
+/** Where the branches of stories outlive a depot's machine (DP5). */
+export interface StoryMemory {
+  /** `bytes`: the bundle that was saved with it. */
+  load(storyId: string): Promise<(StoryTip & { readonly bytes?: Uint8Array }) | undefined>;
+  /** In place of what was saved before. */
+  save(storyId: string, tip: StoryTip, bytes: Uint8Array | undefined): Promise<void>;
 }
 
 export interface DepotWork {
@@ -59,7 +68,6 @@ export type DepotMerge =
   | { readonly kind: "conflict"; readonly files: readonly string[] };
 
 const FLEET: Author = { name: "Flotilla", email: "fleet@flotilla.invalid" };
-const FETCH_TIMEOUT_MS = 600_000;
 /** Another process may move the branch in between; more often than this it is a defect. */
 const MERGES_MAX = 5;
 
@@ -74,10 +82,14 @@ export class Depot {
   /** What is done in a repository at a time. */
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #opened = new Set<string>();
+  /** Stories that were compared with what is kept outside. */
+  readonly #known = new Set<string>();
+  readonly #memory: StoryMemory | undefined;
 
-  /** `folder`: made when it is needed. One living depot at a time has it. */
-  constructor(folder: string) {
+  /** `folder`: made when it is needed. One living depot at a time has it. Without a memory branches live as long as the folder. */
+  constructor(folder: string, memory?: StoryMemory) {
     this.#folder = folder;
+    this.#memory = memory;
   }
 
   /**
@@ -86,19 +98,30 @@ export class Depot {
    */
   async story(story: DepotStory, signal?: AbortSignal): Promise<StoryTip> {
     const path = await this.#pathOf(story.origin);
-    return (await this.#tip(path, story)) ?? this.#inTurn(path, () => this.#begin(path, story, signal));
+    const key = `${path} ${story.storyId}`;
+    const known = this.#known.has(key) ? await this.#tip(path, story) : undefined;
+    if (known !== undefined) return known;
+    const tip = await this.#inTurn(path, () => this.#open(path, story, signal));
+    this.#known.add(key);
+    return tip;
   }
 
-  /** A clone for one agent, on the story's branch. The same job again: a new one in its place. Throws as `story` does, GitFailed. */
-  async workspace(
-    story: DepotStory,
-    { jobId, author, signal }: { readonly jobId: string; readonly author: Author; readonly signal?: AbortSignal },
-  ): Promise<{ readonly path: string; readonly base: string }> {
+  /**
+   * A clone for one agent, on the story's branch. The same job again: a new one in its place. `isWhole`: with all of its objects, for who sees
+   * nothing of this host but the clone. Throws as `story` does, GitFailed.
+   */
+  async workspace(story: DepotStory, clone: DepotClone): Promise<{ readonly path: string; readonly base: string }> {
+    const { jobId, author, isWhole = false, signal } = clone;
     const { commit: base } = await this.story(story, signal);
     const into = this.workspacePath(jobId);
     await removeFolder(into);
     const source = await this.#pathOf(story.origin);
-    return { path: await cloneForAgent({ source, into, commit: base, author }), base };
+    const path = await cloneForAgent({ source, into, commit: base, author });
+    if (!isWhole) return { path, base };
+    const repack = ["repack", "-a", "-d", "--quiet"];
+    await must(ownGit(repack, { cwd: path, signal, timeoutMs: FETCH_TIMEOUT_MS }), "copy the repository's objects");
+    await rm(join(path, ".git/objects/info/alternates"), { force: true });
+    return { path, base };
   }
 
   workspacePath(jobId: string): string {
@@ -118,7 +141,10 @@ export class Depot {
   async beyondStart(story: DepotStory, tip: StoryTip): Promise<Uint8Array | undefined> {
     const { start, commit } = tip;
     if (start === commit) return undefined;
-    const path = await this.#pathOf(story.origin);
+    return this.#bundle(await this.#pathOf(story.origin), tip);
+  }
+
+  async #bundle(path: string, { start, commit }: StoryTip): Promise<Uint8Array> {
     await using view = await openView([join(path, "objects")], commit, await shallowOf(path));
     const file = join(view.gitDir, "out.bundle");
     await must(view.git(["update-ref", `refs/heads/${BEYOND}`, commit]), "read the story's branch");
@@ -131,7 +157,11 @@ export class Depot {
   async integrate(story: DepotStory, work: DepotWork): Promise<DepotMerge> {
     await this.story(story);
     const path = await this.#pathOf(story.origin);
-    return this.#inTurn(path, () => this.#merge(path, story, work));
+    return this.#inTurn(path, async () => {
+      const merged = await this.#merge(path, story, work);
+      if (merged.kind === "merged") await this.#keep(path, story);
+      return merged;
+    });
   }
 
   /**
@@ -158,21 +188,66 @@ export class Depot {
     return { branch, commit };
   }
 
-  async #begin(path: string, story: DepotStory, signal: AbortSignal | undefined): Promise<StoryTip> {
-    const known = await this.#tip(path, story);
-    if (known !== undefined) return known;
-    const { origin, storyId } = story;
+  /** The story's branch as it is here or is kept outside, whichever has more; begun where there is neither. */
+  async #open(path: string, story: DepotStory, signal: AbortSignal | undefined): Promise<StoryTip> {
+    const here = await this.#tip(path, story);
+    const kept = await this.#memory?.load(story.storyId);
+    if (here !== undefined && (kept === undefined || (await this.#holds(path, here.commit, kept.commit)))) return here;
+    const head = await this.#fetch(path, story.origin, kept?.start, signal);
+    if (kept === undefined) {
+      const tip = { commit: head, start: head };
+      await this.#memory?.save(story.storyId, tip, undefined);
+      return this.#place(path, story, tip);
+    }
+    if (kept.bytes !== undefined) await this.#unpack(path, kept.bytes, kept.commit);
+    return this.#place(path, story, { commit: kept.commit, start: kept.start });
+  }
+
+  /** Brings the origin's branch, which has to hold `wanted`; resolves with what it stands on. */
+  async #fetch(
+    path: string,
+    origin: DepotOrigin,
+    wanted: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
     const { branch, commit } = await originTip(origin, this.#folder, signal);
     await initBorrowing(path, [], commit, ["--bare"]);
-    const refs = `+refs/heads/${branch}:refs/flotilla/origin/${branch}`;
+    const ref = `refs/flotilla/origin/${branch}`;
     const flags = [...FETCH_FLAGS, "--update-shallow", "--force"];
     const call = { cwd: path, signal, timeoutMs: FETCH_TIMEOUT_MS };
-    await mustClone(userGit([`--git-dir=${path}`, "fetch", ...flags, "--", origin.url, refs], call), origin);
+    const fetch = ["fetch", ...flags, "--", origin.url, `+refs/heads/${branch}:${ref}`];
+    await mustClone(userGit([`--git-dir=${path}`, ...fetch], call), origin);
     // It may have moved since it was asked.
-    const start = await this.#resolve(path, `refs/flotilla/origin/${branch}`);
-    if (start === undefined) throw fail("GitFailed", `The branch ${branch} of ${named(origin.url)} did not arrive.`);
-    await this.#update(path, [`create ${storyRef(storyId)} ${start}`, `create ${startRef(storyId)} ${start}`]);
-    return { commit: start, start };
+    const head = await this.#resolve(path, ref);
+    if (head !== undefined && (wanted === undefined || (await this.#holds(path, head, wanted)))) return head;
+    const what =
+      wanted === undefined ? "did not arrive" : `no longer holds ${wanted.slice(0, 12)}, where the story began`;
+    throw fail("GitFailed", `The branch ${branch} of ${named(origin.url)} ${what}.`);
+  }
+
+  async #unpack(path: string, bytes: Uint8Array, commit: string): Promise<void> {
+    const file = join(path, "beyond.bundle");
+    await writeFile(file, bytes);
+    const refs = `+refs/heads/${BEYOND}:${KEPT_REF}`;
+    await must(git(path, ["fetch", ...FETCH_FLAGS, "--", file, refs]), "unpack a story's branch").finally(() =>
+      rm(file),
+    );
+    if ((await this.#resolve(path, KEPT_REF)) !== commit)
+      throw fail("GitFailed", `What was kept of a story's branch does not hold ${commit.slice(0, 12)}.`);
+  }
+
+  async #place(path: string, { storyId }: DepotStory, tip: StoryTip): Promise<StoryTip> {
+    await this.#update(path, [`update ${storyRef(storyId)} ${tip.commit}`, `update ${startRef(storyId)} ${tip.start}`]);
+    return tip;
+  }
+
+  /** DP5 */
+  async #keep(path: string, story: DepotStory): Promise<void> {
+    const tip = await this.#tip(path, story);
+    if (this.#memory === undefined || tip === undefined) return;
+    if ((await this.#memory.load(story.storyId))?.commit === tip.commit) return;
+    const bytes = tip.start === tip.commit ? undefined : await this.#bundle(path, tip);
+    await this.#memory.save(story.storyId, tip, bytes);
   }
 
   async #merge(path: string, { storyId }: DepotStory, work: DepotWork): Promise<DepotMerge> {
@@ -212,10 +287,8 @@ export class Depot {
     tip: string,
     { commit, message }: DepotWork,
   ): Promise<Exclude<DepotMerge, { kind: "merged" }> | { readonly kind: "merged"; readonly commit: string }> {
-    const holds = async (one: string, other: string) =>
-      (await git(path, ["merge-base", "--is-ancestor", other, one])).exitCode === 0;
-    if (await holds(commit, tip)) return { kind: "merged", commit };
-    if (await holds(tip, commit)) return { kind: "merged", commit: tip };
+    if (await this.#holds(path, commit, tip)) return { kind: "merged", commit };
+    if (await this.#holds(path, tip, commit)) return { kind: "merged", commit: tip };
     const tree = await git(path, ["merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", tip, commit]);
     const [hash = "", ...files] = parseList(tree.stdout);
     if (tree.exitCode === 1) return { kind: "conflict", files };
@@ -228,6 +301,11 @@ export class Depot {
     );
     const made = git(path, ["commit-tree", hash, "-p", tip, "-p", commit, "-m", message], { env });
     return { kind: "merged", commit: (await must(made, "make the merge commit")).trim() };
+  }
+
+  /** Whether `one` is `other` or was made on top of it. */
+  async #holds(path: string, one: string, other: string): Promise<boolean> {
+    return (await git(path, ["merge-base", "--is-ancestor", other, one])).exitCode === 0;
   }
 
   async #tip(path: string, { storyId }: DepotStory): Promise<StoryTip | undefined> {
@@ -272,6 +350,7 @@ export class Depot {
 
 /** Name of the only branch in what `beyondStart` gives. */
 const BEYOND = "story";
+const KEPT_REF = "refs/flotilla/kept";
 
 const git = (path: string, args: readonly string[], call: { stdin?: string; env?: Record<string, string> } = {}) =>
   ownGit([`--git-dir=${path}`, ...args], { cwd: path, ...call });
@@ -279,40 +358,9 @@ const git = (path: string, args: readonly string[], call: { stdin?: string; env?
 const shallowOf = (path: string): Promise<string | undefined> =>
   readFile(join(path, "shallow"), "utf8").catch(() => undefined);
 
-async function localPath(url: string): Promise<string> {
-  const real = isAbsolute(url) ? await realpath(url).catch(() => undefined) : undefined;
-  if (real !== undefined) return real;
-  const message = `There is no repository at ${named(url)}: give the absolute path of one, or an address (https://, ssh://, file://, user@host:path).`;
-  throw fail("RepoNotFound", message);
-}
-
 /** What a ref's writer leaves that was killed: nobody else would ever write that ref again. */
 async function removeLocks(refs: string): Promise<void> {
   const names = await readdir(refs, { recursive: true }).catch((): string[] => []);
   const locks = names.filter((name) => name.endsWith(".lock"));
   await Promise.all(locks.map((name) => rm(join(refs, name), { force: true })));
 }
-
-/** Which branch it is, and what it stands on, without fetching anything. */
-async function originTip(origin: DepotOrigin, cwd: string, signal: AbortSignal | undefined) {
-  const { url, branch } = origin;
-  const wanted = branch === undefined ? "HEAD" : `refs/heads/${branch}`;
-  const asked = userGit(["ls-remote", "--symref", "--", url, wanted], { cwd, signal, timeoutMs: FETCH_TIMEOUT_MS });
-  const told = await mustClone(asked, origin);
-  const head = /^ref: refs\/heads\/(\S+)\tHEAD$/m.exec(told)?.[1];
-  const commit = /^([0-9a-f]{40,64})\t/m.exec(told)?.[1];
-  const name = branch ?? head;
-  if (commit !== undefined && name !== undefined) return { branch: name, commit };
-  const what = branch === undefined ? "a branch with commits that its HEAD names" : `the branch ${branch}`;
-  throw fail("RepoEmpty", `${named(url)} does not have ${what}.`);
-}
-
-async function mustClone(result: Promise<ExecResult>, { url }: DepotOrigin): Promise<string> {
-  const { exitCode, stdout, stderr, timedOut, cancelled } = await result;
-  if (exitCode === 0) return stdout;
-  const why = timedOut ? "it took longer than 10 minutes" : cancelled ? "it was cancelled" : complaint(stderr);
-  throw fail("CloneFailed", `Could not clone ${named(url)}: ${why}.`);
-}
-
-/** Without credentials. */
-const named = (url: string): string => complaint(url);

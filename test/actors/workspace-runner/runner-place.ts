@@ -39,6 +39,25 @@ const hurried: Clock = {
   schedule: (delayMs, run, keepAlive) => systemClock.schedule(delayMs / 50, run, keepAlive),
 };
 
+/** A project's repository, and a folder for the runner. */
+export interface RunnerGround extends AsyncDisposable {
+  readonly repository: TestRepository;
+  readonly folder: string;
+}
+
+export async function makeGround(): Promise<RunnerGround> {
+  const repository = await makeRepository({ files: SMALL_PROJECT });
+  const folder = await makeFolder("flotilla-runner-");
+  return {
+    repository,
+    folder: folder.path,
+    async [Symbol.asyncDispose]() {
+      await repository[Symbol.asyncDispose]();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
 export class RunnerPlace implements AsyncDisposable {
   readonly jobs = new ScriptedPlace();
   readonly system: ActorSystem;
@@ -49,12 +68,12 @@ export class RunnerPlace implements AsyncDisposable {
   readonly #stack: AsyncDisposableStack;
   readonly #lives: WorkspaceRunnerService[] = [];
 
-  static async open(settings: RunnerSettings = {}): Promise<RunnerPlace> {
+  /** `on`: what several places share, for those that only look at it. Default: a repository and a folder of its own. */
+  static async open(settings: RunnerSettings = {}, on?: RunnerGround): Promise<RunnerPlace> {
     const stack = new AsyncDisposableStack();
-    const repository = stack.use(await makeRepository({ files: SMALL_PROJECT }));
-    const folder = stack.use(await makeFolder("flotilla-runner-"));
+    const { repository, folder } = on ?? stack.use(await makeGround());
     const system = stack.use(await connect({ node: "here", clock: hurried, random: seededRandom(1) }));
-    return new RunnerPlace({ settings, stack, repository, folder: folder.path, system });
+    return new RunnerPlace({ settings, stack, repository, folder, system });
   }
 
   private constructor(parts: {
@@ -99,11 +118,11 @@ export class RunnerPlace implements AsyncDisposable {
   /** Posts a request and answers with its job's id. */
   async ask(more: Partial<Requested> = {}): Promise<string> {
     const data = this.request(more);
-    const key = jobIdOf(data);
+    const key = `${data.storyId} ${data.taskId} ${data.attempt}`;
     await postEvent(this.system, "orchestrator", agentRequests, {
       ...{ type: "agent.requested", data, key, correlationId: data.storyId },
     });
-    return key;
+    return jobIdOf(data);
   }
 
   /** The same request once more, past the log's own memory of it. */

@@ -1,20 +1,31 @@
 // The workspace runner on memory ports: what becomes of requests, and what of them survives its end. Jobs are played by the test; git is real.
 
-import { describe, expect, it } from "vitest";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentRequests, deadEvents, workspaceLogs } from "../../../actors/events/channels.ts";
 import { postEvent } from "../../../actors/events/post.ts";
+import { JobBook } from "../../../actors/workspace-runner/job-book.ts";
+import { knownResult } from "../../../actors/workspace-runner/job-posts.ts";
 import { runnerSetup } from "../../../actors/workspace-runner/runner-settings.ts";
+import { systemClock, systemRandom } from "../../../runtime/index.ts";
 import { fail as toolsFail } from "../../../tools/errors.ts";
-import type { JobEnd } from "../../../tools/index.ts";
+import { type JobEnd, ProcessBackend } from "../../../tools/index.ts";
 import { waitUntil } from "../../support/wait-until.ts";
-import { endOf, RunnerPlace } from "./runner-place.ts";
+import { endOf, makeGround, type RunnerGround, RunnerPlace } from "./runner-place.ts";
+
+let ground: RunnerGround;
+beforeAll(async () => {
+  ground = await makeGround();
+});
+afterAll(() => ground[Symbol.asyncDispose]());
 
 const lost: JobEnd = { kind: "failed", code: "Lost", message: "Gone.", retryable: true };
 const done: JobEnd = { kind: "exited", code: 0 };
 
 describe("a request", () => {
   it("becomes a job that tells its states, its lines without secrets, and leaves nothing", async () => {
-    await using place = await RunnerPlace.open();
+    await using place = await RunnerPlace.open({}, ground);
     const runner = await place.life();
     const jobId = await place.ask();
     const job = await place.begun("s1-t1-1-1");
@@ -42,7 +53,7 @@ describe("a request", () => {
   });
 
   it("redelivered a hundred times is one job, begun once", async () => {
-    await using place = await RunnerPlace.open();
+    await using place = await RunnerPlace.open({}, ground);
     const runner = await place.life();
     await place.redeliver(100);
     const job = await place.begun("s1-t1-1-1");
@@ -57,7 +68,7 @@ describe("a request", () => {
   });
 
   it("waits for room, and the highest priority goes first", async () => {
-    await using place = await RunnerPlace.open({ runningMax: 1 });
+    await using place = await RunnerPlace.open({ runningMax: 1 }, ground);
     const runner = await place.life();
     await place.ask({ taskId: "first", priority: 0 });
     await place.begun("s1-first-1-1");
@@ -74,7 +85,7 @@ describe("a request", () => {
   });
 
   it("whose id is another's goes to the dead letters with its reason", async () => {
-    await using place = await RunnerPlace.open();
+    await using place = await RunnerPlace.open({}, ground);
     await place.life();
     await place.ask({ storyId: "a-b", taskId: "c" });
     await place.ask({ storyId: "a", taskId: "b-c", title: "Another" });
@@ -82,8 +93,8 @@ describe("a request", () => {
     expect(dead.data.reason.code).toBe("JobIdTaken");
   });
 
-  it("with ten megabytes of context is run all the same, and its blob goes with it", async () => {
-    await using place = await RunnerPlace.open();
+  it("with half a megabyte of context is run all the same, and its blob goes with it", async () => {
+    await using place = await RunnerPlace.open({}, ground);
     const runner = await place.life();
     const jobId = await place.ask({ context: "x".repeat(500_000) });
     const job = await place.begun(`${jobId}-1`);
@@ -107,7 +118,7 @@ describe("a job without a result says so once", () => {
       "ImageUnavailable",
     ],
   ])("%s", async (_, end, state, code) => {
-    await using place = await RunnerPlace.open();
+    await using place = await RunnerPlace.open({}, ground);
     const runner = await place.life();
     const jobId = await place.ask();
     const job = await place.begun(`${jobId}-1`);
@@ -118,7 +129,7 @@ describe("a job without a result says so once", () => {
   });
 
   it("evicted and lost places are tried again under new names, and no longer than told", async () => {
-    await using place = await RunnerPlace.open();
+    await using place = await RunnerPlace.open({}, ground);
     const runner = await place.life();
     const jobId = await place.ask();
     for (const [attempt, end] of [lost, { ...lost, code: "Evicted" }, lost].entries())
@@ -132,7 +143,7 @@ describe("a job without a result says so once", () => {
     ["a repository that is not there", "/no/such/repository", "RepoNotFound"],
     ["an address that cannot be cloned", "file:///no/such/repository.git", "CloneFailed"],
   ])("%s", async (_, url, code) => {
-    await using place = await RunnerPlace.open({ retries: 1 });
+    await using place = await RunnerPlace.open({ retries: 1 }, ground);
     const runner = await place.life();
     const jobId = await place.ask({ repository: { url } });
     expect(await endOf(runner, jobId)).toMatchObject({ state: "failed", error: { code } });
@@ -141,7 +152,7 @@ describe("a job without a result says so once", () => {
   });
 
   it("a place that is out of reach is waited for", async () => {
-    await using place = await RunnerPlace.open({ retries: 0 });
+    await using place = await RunnerPlace.open({ retries: 0 }, ground);
     const away = { before: toolsFail("BackendUnavailable", "No engine.") };
     place.jobs.obstacles.push(away, away);
     const runner = await place.life();
@@ -153,9 +164,25 @@ describe("a job without a result says so once", () => {
   });
 });
 
+describe("on processes of this host", () => {
+  it.each([
+    ["an executor that is killed", "kill -9 $$"],
+    ["one whose workspace vanishes", 'echo "flotilla: no workspace" >&2; rm -rf "$PWD"; exit 1'],
+  ])("%s is missed once, and nothing is left", async (_, script) => {
+    await using place = await RunnerPlace.open({ backend: "process", program: ["sh", "-c", script] }, ground);
+    const folder = join(place.folder, "jobs");
+    const runner = await place.life(new ProcessBackend({ folder, clock: systemClock, random: systemRandom }));
+    const jobId = await place.ask({ storyId: "processes" });
+    expect(await endOf(runner, jobId)).toMatchObject({ state: "failed", error: { code: "ExecutorFailed" } });
+    expect(await place.missing()).toMatchObject([{ jobId, code: "ExecutorFailed" }]);
+    const left = async () => [await readdir(folder), await readdir(join(place.folder, "workspaces"))].flat();
+    await waitUntil("its folders are gone", async () => (await left()).length === 0);
+  });
+});
+
 describe("cancel", () => {
   it("ends one that runs, by an event and by a call, and leaves one that has ended as it is", async () => {
-    await using place = await RunnerPlace.open();
+    await using place = await RunnerPlace.open({}, ground);
     const runner = await place.life();
     const [byEvent, byCall] = [await place.ask(), await place.ask({ taskId: "t2" })];
     for (const id of [byEvent, byCall]) await place.begun(`${id}-1`);
@@ -174,7 +201,7 @@ describe("cancel", () => {
   });
 
   it("of one that waits begins nothing", async () => {
-    await using place = await RunnerPlace.open({ runningMax: 1 });
+    await using place = await RunnerPlace.open({ runningMax: 1 }, ground);
     const runner = await place.life();
     await place.begun(`${await place.ask()}-1`);
     const waiting = await place.ask({ taskId: "t2" });
@@ -223,7 +250,7 @@ describe("another life", () => {
   };
 
   it.each(Object.entries(points))("takes it up %s, and it is begun once", async (_, bring) => {
-    await using place = await RunnerPlace.open({ runningMax: 1 });
+    await using place = await RunnerPlace.open({ runningMax: 1 }, ground);
     await bring(place);
     const runner = await place.life();
     const job = await place.begun("s1-t1-1-1");
@@ -235,7 +262,7 @@ describe("another life", () => {
   });
 
   it("learns of an end that nobody saw; a result before it counts, and what is missing is told once", async () => {
-    await using place = await RunnerPlace.open();
+    await using place = await RunnerPlace.open({}, ground);
     const first = await place.life();
     for (const taskId of ["good", "bad"]) await place.begun(`${await place.ask({ taskId })}-1`);
     await waitUntil("both run", async () => (await first.jobs({ state: "running" })).length === 2);
@@ -253,10 +280,15 @@ describe("another life", () => {
     expect(await third.jobs()).toHaveLength(2);
     expect(await place.missing()).toMatchObject([{ jobId: "s1-bad-1" }]);
     expect(await place.events(workspaceLogs)).toHaveLength(1);
+    // The log itself tells repetitions apart for two minutes only.
+    const book = new JobBook(place.system);
+    await book.load();
+    const known = ["good", "bad"].map((taskId) => knownResult(place.system, book.get(`s1-${taskId}-1`)));
+    expect(await Promise.all(known)).toEqual(["result", "missing"]);
   });
 
   it("a job whose place is gone is begun again elsewhere; one of nobody is removed", async () => {
-    await using place = await RunnerPlace.open();
+    await using place = await RunnerPlace.open({}, ground);
     const first = await place.life();
     const jobId = await place.ask();
     const { spec } = await place.begun(`${jobId}-1`);
@@ -274,7 +306,7 @@ describe("another life", () => {
 });
 
 it("many lines are bounded, and what was left out is counted", async () => {
-  await using place = await RunnerPlace.open();
+  await using place = await RunnerPlace.open({}, ground);
   const runner = await place.life();
   const jobId = await place.ask();
   const job = await place.begun(`${jobId}-1`);

@@ -100,6 +100,18 @@ describe("the whole log", () => {
     expect(broken?.processes).toEqual([{ pid: 41822, usedBytes: 71300 * MIB }, { pid: 41990 }]);
   });
 
+  test("driver 580 on an H100, as the tool printed it: all that is looked for is found", () => {
+    const { driver, gpus } = parseNvidiaXml(fixture("nvidia-h100.xml")) ?? {};
+    expect(driver).toBe("580.159.04");
+    expect(gpus).toEqual([
+      {
+        ...{ uuid: "GPU-df8154c5-69f4-a884-c90f-42b534c02347", name: "NVIDIA H100 80GB HBM3", pci: "0000:00:06" },
+        ...{ memoryBytes: 81559 * MIB, usedBytes: 0, utilization: 0, temperatureC: 42, parts: [], processes: [] },
+        health: { slowdownC: 89, uncorrectedErrors: 0, remapFailed: false, tooManyErrors: false, recovery: "None" },
+      },
+    ]);
+  });
+
   test("driver 535 with MIG: each part with its memory and processes", () => {
     const [divided, empty] = parseNvidiaXml(fixture("nvidia-mig.xml"))?.gpus ?? [];
     expect(divided?.parts).toEqual([

@@ -3,8 +3,15 @@
 import { existsSync } from "node:fs";
 import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it } from "vitest";
-import { bundleWork, Depot, type DepotStory } from "../../../tools/index.ts";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import {
+  bundleWork,
+  Depot,
+  type DepotStory,
+  prepareClone,
+  type StoryMemory,
+  type StoryTip,
+} from "../../../tools/index.ts";
 import { must, ownGit } from "../../../tools/workspace/host-git.ts";
 import { makeFolder, makeRepository, type TestRepository } from "../../support/git-repository.ts";
 
@@ -32,10 +39,24 @@ async function makePlace(files: Readonly<Record<string, string>> = { "a.txt": "a
   };
 }
 
+let shared: Place;
+beforeAll(async () => {
+  shared = await makePlace();
+});
+afterAll(() => shared[Symbol.asyncDispose]());
+
+/** A story of its own on what several tests share, and jobs of its own by their names. */
+const placeOf = (storyId: string): Place => ({
+  ...shared,
+  story: { ...shared.story, storyId },
+  [Symbol.asyncDispose]: async () => {},
+});
+
 const gitIn = async (cwd: string, ...args: string[]) => (await must(ownGit(args, { cwd }), args.join(" "))).trim();
 
 /** What an agent hands in that has written these files in its workspace. */
-async function workOf({ depot, story }: Place, jobId: string, files: Readonly<Record<string, string>>) {
+async function workOf({ depot, story }: Place, name: string, files: Readonly<Record<string, string>>) {
+  const jobId = `${story.storyId}-${name}`;
   const { path, base } = await depot.workspace(story, { jobId, author });
   return { jobId, base, message: `Merge ${jobId}`, ...(await commitIn(path, base, files)) };
 }
@@ -50,7 +71,7 @@ async function commitIn(path: string, base: string, files: Readonly<Record<strin
 
 /** Files of the story's branch as the next agent gets them. */
 async function filesOf({ depot, story }: Place): Promise<string> {
-  const { path } = await depot.workspace(story, { jobId: "looker", author });
+  const { path } = await depot.workspace(story, { jobId: `${story.storyId}-looker`, author });
   return gitIn(path, "ls-files");
 }
 
@@ -67,86 +88,96 @@ it.concurrent("DP1: a story begins at its origin's branch and does not move with
   expect((await depot.story(other)).commit).toBe(first);
 });
 
-it.concurrent("work that fits moves the branch; work on an older state is merged with it; the next agent starts from both", async () => {
-  await using place = await makePlace();
-  const { depot, story, origin } = place;
+it.concurrent("work moves the branch, each job's once, several at once too; what conflicts changes nothing and names the files", async () => {
+  const place = placeOf("fits");
+  const { depot, story, origin, folder } = place;
   const [one, two] = [await workOf(place, "j1", { "b.txt": "b\n" }), await workOf(place, "j2", { "c.txt": "c\n" })];
-  expect(await depot.integrate(story, one)).toEqual({ kind: "merged", commit: one.commit, branch: "flotilla/s1" });
-  const merged = await depot.integrate(story, two);
-  expect(merged).toMatchObject({ kind: "merged", branch: "flotilla/s1" });
-  expect((await depot.story(story)).commit).toBe(merged.kind === "merged" && merged.commit);
+  const against = await workOf(place, "j3", { "b.txt": "other\n" });
+  const merged = await Promise.all([depot.integrate(story, one), depot.integrate(story, two)]);
+  const commits = merged.map((each) => (each.kind === "merged" ? each.commit : each.files));
+  const { commit: tip } = await depot.story(story);
+  expect(commits).toContain(tip);
+  // The one that came first needed no merge.
+  expect([one.commit, two.commit].filter((commit) => commits.includes(commit))).toHaveLength(1);
+  for (const life of [depot, new Depot(folder)]) {
+    expect(await life.integrate(story, against)).toEqual({ kind: "conflict", files: ["b.txt"] });
+    expect(await life.integrate(story, one)).toEqual(merged[0]);
+    expect((await life.story(story)).commit).toBe(tip);
+  }
   expect(await filesOf(place)).toBe("a.txt\nb.txt\nc.txt");
   expect(await origin.git("for-each-ref", "--format=%(refname)")).toBe("refs/heads/main");
 });
 
-it.concurrent("DP3: the same job again gets the same answer, in another life as well; what conflicts changes nothing and names the files", async () => {
-  await using place = await makePlace();
-  const { depot, story, folder } = place;
-  const [one, two] = [await workOf(place, "j1", { "a.txt": "one\n" }), await workOf(place, "j2", { "a.txt": "two\n" })];
-  const merged = await depot.integrate(story, one);
-  expect(await depot.integrate(story, two)).toEqual({ kind: "conflict", files: ["a.txt"] });
-  expect(await new Depot(folder).integrate(story, two)).toEqual({ kind: "conflict", files: ["a.txt"] });
-  expect(await new Depot(folder).integrate(story, one)).toEqual(merged);
-  expect((await depot.story(story)).commit).toBe(one.commit);
-});
-
-it.concurrent("many jobs of one story at once are merged one after the other, each once", async () => {
-  await using place = await makePlace();
-  const works = [];
-  for (const name of ["b", "c", "d", "e"]) works.push(await workOf(place, `j-${name}`, { [`${name}.txt`]: name }));
-  const merged = await Promise.all(works.map((work) => place.depot.integrate(place.story, work)));
-  expect(merged.map(({ kind }) => kind)).toEqual(works.map(() => "merged"));
-  expect(await filesOf(place)).toBe("a.txt\nb.txt\nc.txt\nd.txt\ne.txt");
-});
-
 it.concurrent("DP2: bytes that are not what was announced are refused, and the branch stays", async () => {
-  await using place = await makePlace();
+  const place = placeOf("bytes");
   const { depot, story, origin } = place;
   const work = await workOf(place, "j1", { "b.txt": "b\n" });
-  const other = await workOf(place, "j2", { "c.txt": "c\n" });
   const invalid = { code: "BundleInvalid" };
   await expect(depot.integrate(story, { ...work, bytes: new Uint8Array(9) })).rejects.toMatchObject(invalid);
-  await expect(depot.integrate(story, { ...work, bytes: other.bytes })).rejects.toMatchObject(invalid);
-  await expect(depot.integrate(story, { ...work, base: other.commit })).rejects.toMatchObject(invalid);
+  await expect(depot.integrate(story, { ...work, commit: work.base })).rejects.toMatchObject(invalid);
+  await expect(depot.integrate(story, { ...work, base: "1".repeat(40) })).rejects.toMatchObject(invalid);
   await expect(depot.integrate(story, { ...work, commit: "HEAD" })).rejects.toMatchObject({ code: "GitFailed" });
   expect((await depot.story(story)).commit).toBe(await origin.head());
   expect(await depot.integrate(story, work)).toMatchObject({ kind: "merged" });
 });
 
 it.concurrent("DP2: attributes that an agent commits run nothing when work is merged", async () => {
-  await using place = await makePlace();
+  const place = placeOf("attributes");
   const evil = `touch ${place.folder}/ran`;
   const attributes = "* filter=evil merge=evil\n";
   const one = await workOf(place, "j1", { ".gitattributes": attributes, "a.txt": "a\nmore\n" });
-  const { path, base } = await place.depot.workspace(place.story, { jobId: "j2", author });
+  const { path, base } = await place.depot.workspace(place.story, { jobId: "attributes-j2", author });
   await gitIn(path, "config", "merge.evil.driver", evil);
   await gitIn(path, "config", "filter.evil.smudge", evil);
-  const two = { jobId: "j2", base, message: "Merge", ...(await commitIn(path, base, { "b.txt": "b\n" })) };
+  const two = { jobId: "attributes-j2", base, message: "Merge", ...(await commitIn(path, base, { "b.txt": "b\n" })) };
   await place.depot.integrate(place.story, one);
   expect(await place.depot.integrate(place.story, two)).toMatchObject({ kind: "merged" });
   await filesOf(place);
   expect(existsSync(`${place.folder}/ran`)).toBe(false);
 });
 
-it.concurrent("what the branch has beyond its start travels as a bundle, and is nothing at first", async () => {
-  await using place = await makePlace();
+it.concurrent("what the branch has beyond its start travels as a bundle to who has cloned the origin; nothing at first", async () => {
+  const place = placeOf("beyond");
   const { depot, story, origin } = place;
   expect(await depot.beyondStart(story, await depot.story(story))).toBeUndefined();
   const work = await workOf(place, "j1", { "b.txt": "b\n" });
   await depot.integrate(story, work);
   const bytes = await depot.beyondStart(story, await depot.story(story));
-  await writeFile(join(place.folder, "beyond.bundle"), bytes ?? "");
-  expect(await origin.git("bundle", "list-heads", join(place.folder, "beyond.bundle"))).toContain(work.commit);
+  const path = join(place.folder, "cloned");
+  await origin.git("clone", "--quiet", origin.path, path);
+  const clone = { path, author, base: work.commit, ...(bytes !== undefined && { bytes }) };
+  expect(await prepareClone(clone)).toEqual({ path, base: work.commit });
+  const state = [await gitIn(path, "rev-parse", "agent"), await gitIn(path, "remote"), await gitIn(path, "ls-files")];
+  expect(state).toEqual([work.commit, "", "a.txt\nb.txt"]);
+});
+
+it.concurrent("DP5: a depot of another machine goes on where this one was, and one that missed something catches up", async () => {
+  await using place = await makePlace();
+  const { story, origin, folder } = place;
+  const kept = new Map<string, StoryTip & { readonly bytes?: Uint8Array }>();
+  const memory: StoryMemory = {
+    load: async (storyId) => kept.get(storyId),
+    save: async (storyId, tip, bytes) => void kept.set(storyId, { ...tip, ...(bytes !== undefined && { bytes }) }),
+  };
+  const open = (name: string) => ({ ...place, depot: new Depot(join(folder, name), memory) });
+  const one = open("one");
+  await one.depot.integrate(story, await workOf(one, "j1", { "b.txt": "b\n" }));
+  await origin.git("commit", "--quiet", "--allow-empty", "--message", "Later");
+  const other = open("other");
+  expect(await other.depot.story(story)).toEqual(await one.depot.story(story));
+  await other.depot.integrate(story, await workOf(other, "j2", { "c.txt": "c\n" }));
+  const back = open("one");
+  expect(await back.depot.story(story)).toEqual(await other.depot.story(story));
+  expect(await filesOf(back)).toBe("a.txt\nb.txt\nc.txt");
 });
 
 it.concurrent("DP4: delivering makes or moves one branch of the origin, twice is once, and touches nothing else", async () => {
   await using place = await makePlace();
   const { depot, story, origin } = place;
   const head = await origin.head();
-  await depot.integrate(story, await workOf(place, "j1", { "b.txt": "b\n" }));
   const first = await depot.deliver(story);
   expect(await depot.deliver(story)).toEqual(first);
-  await depot.integrate(story, await workOf(place, "j2", { "c.txt": "c\n" }));
+  await depot.integrate(story, await workOf(place, "j1", { "b.txt": "b\n" }));
   const second = await depot.deliver(story);
   expect(second.branch).toBe("flotilla/s1");
   expect(await origin.git("rev-parse", second.branch)).toBe(second.commit);
@@ -172,7 +203,7 @@ it.concurrent("an address is cloned, and delivered to by a push", async () => {
 });
 
 it.concurrent("what cannot be cloned is refused with its reason", async () => {
-  await using place = await makePlace();
+  const place = placeOf("bad");
   const { depot, folder, origin } = place;
   await mkdir(join(folder, "empty"));
   const cases: readonly (readonly [string, string | undefined, string])[] = [
@@ -199,10 +230,12 @@ it.concurrent("a lock that a killed git left does not hold the branch for ever",
   expect(await new Depot(folder).integrate(story, work)).toMatchObject({ kind: "merged" });
 });
 
-it.concurrent("a workspace is gone when it is removed, whatever modes were left in it", async () => {
+it.concurrent("a whole workspace borrows nothing; one is gone when it is removed, whatever modes were left in it", async () => {
   await using place = await makePlace();
   const { depot, story } = place;
-  const { path } = await depot.workspace(story, { jobId: "j1", author });
+  const { path } = await depot.workspace(story, { jobId: "j1", author, isWhole: true });
+  expect(existsSync(join(path, ".git/objects/info/alternates"))).toBe(false);
+  expect(await gitIn(path, "show", "HEAD:a.txt")).toBe("a");
   await mkdir(join(path, "locked/in"), { recursive: true });
   await writeFile(join(path, "locked/in/file"), "x");
   await chmod(join(path, "locked"), 0o500);

@@ -1,0 +1,128 @@
+// Starts the services of a fleet from a node that has their types: each is one named actor, wherever it is; whoever starts them again finds them.
+// It is not what they do. What a node offers to others is in the types it connects with (serviceTypes).
+//
+// SV1  A service that runs with the same settings is left alone; one with others is stopped and started with these. What it was started with
+//      is kept in the fleet's store, without secrets: those are the hosts' own (options.ts).
+// SV2  A service whose node has died comes back by the runtime within the lease. Starting waits for that instead of making a second one.
+
+import { z } from "zod";
+import {
+  type ActorSystem,
+  type ActorType,
+  isFlotillaError,
+  type LogLevel,
+  type SpawnOptions,
+  sleep,
+} from "../runtime/index.ts";
+import type { ModelSpec } from "./agent-actor.ts";
+import type { ContextSettings } from "./context/context.ts";
+import { Documents } from "./events/documents.ts";
+import type { DeliberationUpdate } from "./orchestrator/orchestrator-api.ts";
+import { SERVICES, type ServiceCall, type ServiceName } from "./service-handles.ts";
+import type { RunnerSettings } from "./workspace-runner/runner-settings.ts";
+
+/** What the services of a fleet are started with: plain data without secrets. */
+export interface ServiceSettings {
+  /** Of agents, councils, the coach's opinion. Default: none; what needs one says ModelUnset. */
+  readonly model?: ModelSpec;
+  /** YAML texts in place of the built-in tables. */
+  readonly storyTable?: string;
+  readonly rigor?: string;
+  readonly scopes?: string;
+  readonly graph: ContextSettings["graph"];
+  readonly workspaces: RunnerSettings;
+  /** Of one attempt of one task. */
+  readonly taskTimeoutMs: number;
+}
+
+interface Service {
+  readonly type: ActorType;
+  /** Arguments of its constructor. */
+  readonly args: readonly unknown[];
+}
+
+const CONCURRENCY = 256;
+const AGAIN_MS = 200;
+const startedSchema = z.object({ settings: z.string() });
+
+/** Loads the types of these services: what a node that hosts them connects with. */
+export async function serviceTypes(names: readonly ServiceName[]): Promise<readonly ActorType[]> {
+  return Promise.all(names.map((name) => TYPES[name]()));
+}
+
+const TYPES: Readonly<Record<ServiceName, () => Promise<ActorType>>> = {
+  planning: async () => (await import("./planning/planning.ts")).Planning as unknown as ActorType,
+  context: async () => (await import("./context/context.ts")).Context as unknown as ActorType,
+  orchestrator: async () => (await import("./orchestrator/orchestrator.ts")).Orchestrator as unknown as ActorType,
+  "workspace-runner": async () =>
+    (await import("./workspace-runner/workspace-runner.ts")).WorkspaceRunner as unknown as ActorType,
+};
+
+/** Starts these services, or finds them (SV1). `signal`: gives up waiting. Throws what spawning throws, and the signal's reason. */
+export async function startServices(
+  system: ActorSystem,
+  names: readonly ServiceName[],
+  settings: ServiceSettings,
+  { log, signal }: { readonly log: (level: LogLevel, message: string) => void; readonly signal: AbortSignal },
+): Promise<void> {
+  const starting = names.map(async (name) => {
+    const service = { type: await TYPES[name](), args: argsOf(name, settings) };
+    let told = "";
+    for (;;) {
+      try {
+        return await startService(system, name, service);
+      } catch (error) {
+        if (!isFlotillaError(error) || !error.retryable || signal.aborted) throw error;
+        if (told !== error.message) log("info", `waiting for the service ${name}: ${error.message}`);
+        told = error.message;
+        await sleep(system.clock, AGAIN_MS, signal);
+      }
+    }
+  });
+  await Promise.all(starting);
+}
+
+function argsOf(name: ServiceName, settings: ServiceSettings): readonly unknown[] {
+  const { model, storyTable, rigor, scopes, graph, workspaces, taskTimeoutMs } = settings;
+  switch (name) {
+    case "planning":
+      return [{ ...(storyTable !== undefined && { table: storyTable }), ...(rigor !== undefined && { rigor }) }];
+    case "context":
+      return [{ graph, ...(scopes !== undefined && { scopes }) }];
+    case "orchestrator":
+      return [{ ...(model !== undefined && { model }), flow: { taskTimeoutMs } }];
+    case "workspace-runner":
+      return [workspaces];
+  }
+}
+
+async function startService(system: ActorSystem, name: ServiceName, { type, args }: Service): Promise<void> {
+  const documents = new Documents(system, "services.started", startedSchema);
+  const wanted = { settings: JSON.stringify([type.version, args]) };
+  const started = await documents.get(name);
+  const isSame = started?.value.settings === wanted.settings;
+  if (!isSame) await stopService(system, name);
+  const options = { name, namespace: SERVICES, detached: true, getIfExists: true, concurrency: CONCURRENCY, args };
+  await system.spawn(type, options as SpawnOptions<never[]> & { readonly args: never[] });
+  // Somebody who starts them at the same moment with other settings wins or loses as a whole the next time.
+  if (!isSame) await (started === undefined ? documents.create(name, wanted) : documents.replace(started, wanted));
+}
+
+async function stopService(system: ActorSystem, name: ServiceName): Promise<void> {
+  try {
+    await system.stop(await system.get(name, undefined, SERVICES));
+  } catch (error) {
+    if (!isFlotillaError(error, "NoSuchActor") && !isFlotillaError(error, "ActorEnded")) throw error;
+  }
+}
+
+/** The updates of a deliberation, from its beginning to its end. Throws DeliberationUnknown, and what calling a service throws. */
+export async function* watchDeliberation(
+  system: ActorSystem,
+  taskId: string,
+  call: ServiceCall = {},
+): AsyncGenerator<DeliberationUpdate, void> {
+  const { Orchestrator } = await import("./orchestrator/orchestrator.ts");
+  const handle = await system.get("orchestrator", Orchestrator, SERVICES);
+  yield* handle.with(call).watch(taskId);
+}

@@ -1,0 +1,17 @@
+// The services of a fleet as the doors see them. It is loaded by `loadServices` (index.ts), so that a host without services holds none of it.
+
+export { asyncApi } from "./events/asyncapi.ts";
+export { CHANNELS } from "./events/channels.ts";
+export { type Fed, feed, parse } from "./events/feed.ts";
+export { serviceHostOptions } from "./options.ts";
+export {
+  contextOf,
+  orchestratorOf,
+  planningOf,
+  runnerOf,
+  SERVICE_NAMES,
+  SERVICES,
+  serviceClient,
+} from "./service-handles.ts";
+export { serviceTypes, startServices, watchDeliberation } from "./service-host.ts";
+export { openRules } from "./service-rules.ts";

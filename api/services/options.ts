@@ -1,0 +1,19 @@
+// Which model a fleet's services have, by their options and variables.
+// Its key stays in the environment of whoever runs agents: actors/options.ts.
+
+import type { ModelSpec } from "../../actors/index.ts";
+import { chooseModel } from "../options.ts";
+
+export interface ModelFlags {
+  readonly model?: string;
+  readonly modelUrl?: string;
+}
+
+/** Undefined where none is named: services can live without until somebody asks for work. Throws OptionInvalid. */
+export function serviceModel(flags: ModelFlags, env: NodeJS.ProcessEnv = process.env): ModelSpec | undefined {
+  const model = flags.model ?? (env.FLOTILLA_MODEL || undefined);
+  const url = flags.modelUrl ?? (model === "mock" ? undefined : env.FLOTILLA_MODEL_URL || undefined);
+  if (model === undefined && url === undefined) return undefined;
+  const chosen = chooseModel(url, model, flags, undefined);
+  return chosen.kind === "openai" ? { kind: "openai", url: chosen.url, model: chosen.model } : chosen;
+}
