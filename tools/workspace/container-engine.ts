@@ -85,28 +85,32 @@ export class ContainerEngine {
     await this.#ask(this.#docker.createContainer({ ...options }));
   }
 
-  /** One that runs stays as it is. */
+  /** One that runs stays as it is. Throws EngineRefusal when it cannot be started. */
   async start(name: string): Promise<void> {
-    await this.#unless(304, this.#docker.getContainer(name).start());
+    try {
+      await this.#ask(this.#docker.getContainer(name).start());
+    } catch (error) {
+      if (!(error instanceof EngineRefusal) || error.status !== 304) throw error;
+    }
   }
 
   /** SIGTERM, and SIGKILL after the grace; resolves when it has ended. */
   async stop(name: string, graceS: number): Promise<void> {
     const stopping = this.#docker.getContainer(name).stop({ t: graceS });
-    await this.#orAbsent(this.#unless(304, stopping, graceS * 1_000 + ANSWER_WITHIN_MS));
+    await this.#unless([304, 404], stopping, graceS * 1_000 + ANSWER_WITHIN_MS);
   }
 
   /** Ends it if it runs, and resolves when it is gone. */
   async remove(name: string): Promise<void> {
     // 409: somebody else is removing it.
-    await this.#unless(409, this.#orAbsent(this.#docker.getContainer(name).remove({ force: true, v: true })));
+    await this.#unless([404, 409], this.#docker.getContainer(name).remove({ force: true, v: true }));
   }
 
   /** Labels of all containers that have this label, ended or not. */
   async labelled(label: string): Promise<readonly Readonly<Record<string, string>>[]> {
     const filters = JSON.stringify({ label: [label] });
-    const found = await this.#ask(this.#docker.listContainers({ all: true, filters }));
-    return found.map(({ Labels }) => Labels ?? {});
+    const found = await this.#unless([], this.#docker.listContainers({ all: true, filters }));
+    return (found ?? []).map(({ Labels }) => Labels ?? {});
   }
 
   async hasImage(image: string): Promise<boolean> {
@@ -163,7 +167,7 @@ export class ContainerEngine {
 
   /** An empty volume with these labels; one that is there stays as it is. */
   async keepVolume(name: string, labels: Readonly<Record<string, string>>): Promise<void> {
-    await this.#ask(this.#docker.createVolume({ Name: name, Labels: { ...labels } }));
+    await this.#unless([], this.#docker.createVolume({ Name: name, Labels: { ...labels } }));
   }
 
   async removeVolume(name: string): Promise<void> {
@@ -185,16 +189,17 @@ export class ContainerEngine {
   }
 
   #orAbsent<T>(answer: Promise<T>): Promise<T | undefined> {
-    return this.#unless(404, answer);
+    return this.#unless([404], answer);
   }
 
-  /** Undefined for a refusal with this status. */
-  async #unless<T>(status: number, answer: Promise<T>, withinMs?: number): Promise<T | undefined> {
+  /** Undefined for a refusal with one of these statuses; any other is the engine's trouble, not the job's. */
+  async #unless<T>(statuses: readonly number[], answer: Promise<T>, withinMs?: number): Promise<T | undefined> {
     try {
       return await this.#ask(answer, withinMs);
     } catch (error) {
-      if (error instanceof EngineRefusal && error.status === status) return undefined;
-      throw error;
+      if (!(error instanceof EngineRefusal)) throw error;
+      if (statuses.includes(error.status)) return undefined;
+      throw fail("BackendUnavailable", `The container engine refuses: ${error.message}.`, { cause: error });
     }
   }
 }

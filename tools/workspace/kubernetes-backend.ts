@@ -11,7 +11,7 @@ import type { Clock } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
 import type { BackendJob, JobSpec, WorkspaceBackend } from "./backend.ts";
 import { checkedJobId, checkSpec, fleetName, jobRefused, resolvedSettings } from "./job-check.ts";
-import { ApiRefusal, type ApiRequest, KubernetesConnection } from "./kubernetes-connection.ts";
+import { ApiRefusal, type ApiRequest, KubernetesConnection, unavailable } from "./kubernetes-connection.ts";
 import type { SeenJob } from "./kubernetes-end.ts";
 import { KubernetesJob } from "./kubernetes-job.ts";
 import {
@@ -126,7 +126,7 @@ export class KubernetesBackend implements WorkspaceBackend {
     const name = jobName(this.#options.fleet, checkedJobId(jobId));
     const connection = await this.#connection();
     const path = `${this.#jobsPath(connection)}/${name}`;
-    const job = await connection.find<SeenJob>({ method: "GET", path }).catch(asUnavailable);
+    const job = await connection.find<SeenJob>({ method: "GET", path });
     if (job?.metadata.annotations?.[JOB_ID_ANNOTATION] !== jobId) return undefined;
     return this.#job(connection, jobId, job);
   }
@@ -134,13 +134,15 @@ export class KubernetesBackend implements WorkspaceBackend {
   async list(): Promise<readonly string[]> {
     const connection = await this.#connection();
     const jobIds: string[] = [];
-    for (let next: string | undefined = ""; next !== undefined; ) {
-      const query = { labelSelector: this.#selector(), limit: String(PAGE), ...(next !== "" && { continue: next }) };
-      const path = this.#jobsPath(connection);
-      const page: JobPage = await connection.ask<JobPage>({ method: "GET", path, query }).catch(asUnavailable);
-      jobIds.push(...page.items.flatMap(({ metadata }) => metadata.annotations?.[JOB_ID_ANNOTATION] ?? []));
-      next = page.metadata?.continue || undefined;
-    }
+    let next: string | undefined;
+    do {
+      const query: Record<string, string> = { labelSelector: this.#selector(), limit: String(PAGE) };
+      if (next !== undefined) query.continue = next;
+      const page = await connection.find<JobPage>({ method: "GET", path: this.#jobsPath(connection), query });
+      const items = page?.items ?? [];
+      jobIds.push(...items.flatMap(({ metadata }) => metadata.annotations?.[JOB_ID_ANNOTATION] ?? []));
+      next = page?.metadata?.continue || undefined;
+    } while (next !== undefined);
     return jobIds;
   }
 
@@ -158,7 +160,7 @@ export class KubernetesBackend implements WorkspaceBackend {
     } catch (error) {
       if (!(error instanceof ApiRefusal)) throw error;
       if (error.reason === "AlreadyExists") return undefined;
-      throw mayMend(error) ? asUnavailable(error) : jobRefused(jobId, error.message);
+      throw mayMend(error) ? unavailable(error) : jobRefused(jobId, error.message);
     }
   }
 
@@ -222,8 +224,3 @@ const mayMend = ({ status, message }: ApiRefusal): boolean =>
   status === 429 ||
   (status >= 500 && !/too large/.test(message)) ||
   (status === 403 && message.includes("exceeded quota"));
-
-function asUnavailable(error: unknown): never {
-  if (!(error instanceof ApiRefusal)) throw error;
-  throw fail("BackendUnavailable", `The API server refuses: ${error.message}.`, { cause: error });
-}

@@ -10,7 +10,7 @@ import { once } from "node:events";
 import { type IncomingMessage, request as plainRequest } from "node:http";
 import { type RequestOptions, request as secureRequest } from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
-import { type Clock, isFlotillaError } from "../../runtime/index.ts";
+import { type Clock, type FlotillaError, isFlotillaError } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
 
 const ANSWER_WITHIN_MS = 30_000;
@@ -27,6 +27,9 @@ export class ApiRefusal extends Error {
     this.reason = reason;
   }
 }
+
+export const unavailable = (refusal: ApiRefusal): FlotillaError =>
+  fail("BackendUnavailable", `The API server refuses: ${refusal.message}.`, { cause: refusal });
 
 export interface ApiRequest {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
@@ -97,13 +100,17 @@ export class KubernetesConnection {
     }
   }
 
-  /** The answer, or undefined for one that says: not found. */
-  async find<T>(request: ApiRequest): Promise<T | undefined> {
+  /**
+   * The answer, or undefined for one that says: not found, or another of these statuses. Throws BackendUnavailable alone: what is not allowed
+   * here may be later.
+   */
+  async find<T>(request: ApiRequest, absent: readonly number[] = [404]): Promise<T | undefined> {
     try {
       return await this.ask<T>(request);
     } catch (error) {
-      if (error instanceof ApiRefusal && error.status === 404) return undefined;
-      throw error;
+      if (!(error instanceof ApiRefusal)) throw error;
+      if (absent.includes(error.status)) return undefined;
+      throw unavailable(error);
     }
   }
 
