@@ -188,8 +188,8 @@ export const agentResults = {
   address: "agent.results.{taskId}",
   summary:
     "What agents made of a task. In the story flow taskId is `<storyId>-<taskId>`; in a council it is the task's own.",
-  producers: ["agent", "agent-executor", "workspace-runner"],
-  consumers: ["collector", "orchestrator", "context"],
+  producers: ["agent", "workspace-runner"],
+  consumers: ["collector", "orchestrator", "context", "workspace-runner"],
   types: {
     "agent.result": event(
       "An agent's result; one too large for an event is the hash of the blob that holds it as JSON.",
@@ -209,7 +209,7 @@ export const workspaceLogs = {
   address: "workspace.logs.{jobId}",
   summary: "What a workspace prints, a line each.",
   producers: ["workspace-runner"],
-  consumers: [],
+  consumers: ["workspace-runner"],
   types: {
     "workspace.logged": event(
       "A line.",

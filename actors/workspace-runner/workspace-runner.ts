@@ -3,11 +3,10 @@
 //
 // WA1  Its constructor takes plain data; secrets and folders come from the host it lives on (options.ts).
 
-import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
-import type { WorkspaceBackend } from "../../tools/index.ts";
 import { ownNode } from "../own-node.ts";
 import { runnerHostOptions } from "./options.ts";
+import { openBackend } from "./runner-backend.ts";
 import { type RunnerSettings, type RunnerSetup, runnerSetup } from "./runner-settings.ts";
 import type { WorkspaceRunnerApi } from "./workspace-runner-api.ts";
 import type { WorkspaceRunnerService } from "./workspace-runner-service.ts";
@@ -80,20 +79,3 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
  * `verify` holds up every other question.
  */
 export const WorkspaceRunner = defineActor("workspace-runner", WorkspaceRunnerActor, { version: "1" });
-
-type Host = Pick<ReturnType<typeof actorContext>, "clock" | "random">;
-
-/** The options of the container forms are theirs to understand; which fleet's jobs they are is ours to say. */
-async function openBackend(setup: RunnerSetup, { clock, random }: Host): Promise<WorkspaceBackend> {
-  const { backend, backendOptions, prefix, folder } = setup;
-  const { ContainerBackend, KubernetesBackend, ProcessBackend } = await import("../../tools/index.ts");
-  const fleet = prefix === undefined ? {} : { fleet: prefix.toLowerCase().replaceAll("_", "-") };
-  switch (backend) {
-    case "process":
-      return new ProcessBackend({ folder: join(folder, "jobs"), clock, random });
-    case "container":
-      return new ContainerBackend({ ...fleet, ...backendOptions, clock });
-    case "kubernetes":
-      return new KubernetesBackend({ ...fleet, ...backendOptions, clock });
-  }
-}

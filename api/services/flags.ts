@@ -58,7 +58,7 @@ export function addServiceFlags(command: Command): Command {
     .option("--graph-user <name>", "user of the graph's server (default: neo4j)")
     .option("--backend <kind>", `where agents' workspaces run: ${BACKENDS.join(", ")} (default: process)`)
     .option("--image <name>", "image of workspaces as containers or Kubernetes Jobs")
-    .option("--namespace <name>", "Kubernetes namespace of Jobs (default: flotilla)")
+    .option("--namespace <name>", "Kubernetes namespace of Jobs (default: the configuration's)")
     .option("--running <count>", "workspaces at once (default: 4)")
     .option("--task-timeout <duration>", "time of one attempt of one task (default: 15m)")
     .option("--story-table <file>", "states and transitions of stories (default: the built-in table)")
@@ -99,12 +99,24 @@ function settingsOf(flags: ServiceFlags): ServiceSettings {
       graph === undefined ? { kind: "embedded" } : { kind: "neo4j", url: boltUrl(graph), user: graphUser ?? "neo4j" },
     workspaces: {
       backend,
-      ...(image !== undefined && { image }),
-      ...(namespace !== undefined && { namespace }),
+      backendOptions: backendOptions(backend, image, namespace),
       runningMax: whole("--running", flags.running ?? "4", RUNNING_MAX),
     },
     taskTimeoutMs: durationOf("--task-timeout", flags.taskTimeout ?? "15m"),
   };
+}
+
+/** An option that the backend does not have is a slip of the pen. */
+function backendOptions(
+  backend: (typeof BACKENDS)[number],
+  image: string | undefined,
+  namespace: string | undefined,
+): Readonly<Record<string, unknown>> {
+  if (image !== undefined && backend === "process")
+    throw invalid("--image", "a backend with images: --backend container or kubernetes", image);
+  if (namespace !== undefined && backend !== "kubernetes")
+    throw invalid("--namespace", "--backend kubernetes", namespace);
+  return { ...(image !== undefined && { image }), ...(namespace !== undefined && { namespace }) };
 }
 
 function boltUrl(text: string): string {

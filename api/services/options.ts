@@ -17,3 +17,16 @@ export function serviceModel(flags: ModelFlags, env: NodeJS.ProcessEnv = process
   const chosen = chooseModel(url, model, flags, undefined);
   return chosen.kind === "openai" ? { kind: "openai", url: chosen.url, model: chosen.model } : chosen;
 }
+
+/**
+ * What was said by options of how to reach the fleet, as the variables that executors are given it by: they join the same fleet, in processes
+ * of their own.
+ */
+export function tellExecutors(
+  { servers, creds, prefix }: { readonly servers?: string; readonly creds?: string; readonly prefix?: string },
+  env: NodeJS.ProcessEnv = process.env,
+): void {
+  if (servers) env.FLOTILLA_SERVERS = servers;
+  if (creds) env.FLOTILLA_CREDS = creds;
+  if (prefix) env.FLOTILLA_PREFIX = prefix;
+}

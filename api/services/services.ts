@@ -18,6 +18,7 @@ import { wantsColour } from "../options.ts";
 import { makePaper } from "../paper.ts";
 import { aborted } from "../stop-signal.ts";
 import { addServiceFlags, type ServiceFlags, type ServicesChoice, servicesChoice } from "./flags.ts";
+import { tellExecutors } from "./options.ts";
 
 const COLUMNS = 80;
 const LOOPBACK_CALL_MS = 30_000;
@@ -28,9 +29,11 @@ export function addServicesCommand(program: Command, terminal: Terminal, done: (
   const command = program
     .command("services")
     .description("host the services that take stories to commits: planning, context, orchestrator, workspace runner");
-  addServiceFlags(addNodeFlags(addFleetFlags(command))).action(async (flags: ServiceFlags) =>
-    done(await runServices(servicesChoice(flags, chance()), terminal)),
-  );
+  addServiceFlags(addNodeFlags(addFleetFlags(command))).action(async (flags: ServiceFlags) => {
+    const choice = servicesChoice(flags, chance());
+    tellExecutors(flags);
+    done(await runServices(choice, terminal));
+  });
 }
 
 async function runServices(choice: ServicesChoice, { out, err, signal }: Terminal): Promise<number> {

@@ -6,6 +6,7 @@ import { type ConsumerOptions, consume } from "../../../actors/events/consumer.t
 import { parse } from "../../../actors/events/feed.ts";
 import { postEvent } from "../../../actors/events/post.ts";
 import { type ActorSystem, connect, FlotillaError } from "../../../runtime/index.ts";
+import { settle } from "../../support/fake-clock.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
 type Options = ConsumerOptions<typeof agileEvents>;
@@ -124,7 +125,7 @@ describe("order", () => {
       expect(open.has(lane)).toBe(false);
       open.add(lane);
       most.lanes = Math.max(most.lanes, open.size);
-      await new Promise((resolve) => setImmediate(resolve));
+      await settle();
       open.delete(lane);
       seen.push(id);
     };

@@ -41,12 +41,19 @@ interface Use {
 /** Every call that is given a channel, directly or as a field of its options. */
 function usesOf({ path, program }: ReturnType<typeof readSources>[number]): Use[] {
   const uses: Use[] = [];
+  let isReader = false;
   walk(program, (node) => {
     if (node.type !== "CallExpression" || !isNode(node.callee)) return;
     const callee = String(node.callee.name ?? (isNode(node.callee.property) ? node.callee.property.name : ""));
     const does = WRITES.has(callee) ? "writes" : READS.has(callee) ? "reads" : undefined;
     if (does === undefined) return;
     for (const channel of namesIn(node.arguments as Node[])) uses.push({ channel, path, does });
+    if (does === "reads") isReader = true;
+  });
+  // A file that reads may have its channels in a table.
+  walk(program, (node) => {
+    if (!isReader || node.type !== "ObjectProperty" || !isNode(node.key) || node.key.name !== "channel") return;
+    if (isNode(node.value)) for (const channel of namesIn([node.value])) uses.push({ channel, path, does: "reads" });
   });
   return uses;
 }
