@@ -45,105 +45,109 @@ const pod = (spec: Partial<JobSpec> = {}, shape: Partial<KubernetesShape> = {}) 
 const commandOf = (spec: Partial<JobSpec>) => pod(spec)?.containers[0]?.command;
 const cloneOf = (spec: Partial<JobSpec>) => pod(spec)?.initContainers?.[0]?.command;
 
+const LABELS = {
+  "app.kubernetes.io/managed-by": "flotilla",
+  "app.kubernetes.io/name": "flotilla-agent",
+  "flotilla/fleet": "f",
+  "flotilla/job": NAME,
+  "flotilla/role": "DEV",
+  "flotilla/story": "S-1-ber",
+};
+const ANNOTATIONS = {
+  "flotilla/job-id": "s1-t1-1",
+  "flotilla/text.role": "DEV",
+  "flotilla/text.story": "S 1: über",
+};
+const CONFINED = {
+  resources: { requests: { cpu: "250m", memory: "536870912" }, limits: { cpu: "2000m", memory: "4294967296" } },
+  securityContext: {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ["ALL"] },
+  },
+  volumeMounts: [
+    { name: "workspace", mountPath: "/workspace" },
+    { name: "temporary", mountPath: "/tmp" },
+  ],
+};
+
+/** The whole of it. */
+const WANTED = {
+  apiVersion: "batch/v1",
+  kind: "Job",
+  metadata: { name: NAME, namespace: "work", labels: LABELS, annotations: ANNOTATIONS },
+  spec: {
+    backoffLimit: 0,
+    completions: 1,
+    parallelism: 1,
+    podReplacementPolicy: "Failed",
+    activeDeadlineSeconds: 91 + 600 + 60,
+    ttlSecondsAfterFinished: 3_600,
+    podFailurePolicy: {
+      rules: [
+        { action: "FailJob", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
+        { action: "FailJob", onExitCodes: { operator: "NotIn", values: [0] } },
+      ],
+    },
+    template: {
+      metadata: { labels: LABELS, annotations: ANNOTATIONS },
+      spec: {
+        restartPolicy: "Never",
+        activeDeadlineSeconds: 91,
+        terminationGracePeriodSeconds: 10,
+        automountServiceAccountToken: false,
+        enableServiceLinks: false,
+        securityContext: {
+          runAsNonRoot: true,
+          runAsUser: 1_000,
+          runAsGroup: 1_000,
+          fsGroup: 1_000,
+          seccompProfile: { type: "RuntimeDefault" },
+        },
+        initContainers: [
+          {
+            name: "clone",
+            image: "git:1",
+            command: [
+              ...["git", "clone", "--quiet", "--template=", "--no-recurse-submodules", "--branch=story/s1"],
+              ...["--", "https://example.com/x.git", "/workspace/repository"],
+            ],
+            env: [
+              { name: "HOME", value: "/tmp" },
+              { name: "LC_ALL", value: "C.UTF-8" },
+              { name: "GIT_TERMINAL_PROMPT", value: "0" },
+              { name: "GIT_CONFIG_NOSYSTEM", value: "1" },
+            ],
+            terminationMessagePolicy: "FallbackToLogsOnError",
+            ...CONFINED,
+          },
+        ],
+        containers: [
+          {
+            name: "agent",
+            image: "agent:1",
+            command: ["flotilla", "agent-executor", "--task=say $$(KEY)", "/workspace/repository"],
+            workingDir: "/workspace/repository",
+            env: [
+              { name: "HOME", value: "/tmp" },
+              { name: "NATS_URL", value: "nats://nats:4222" },
+            ],
+            envFrom: [{ secretRef: { name: NAME } }],
+            ...CONFINED,
+          },
+        ],
+        volumes: [
+          { name: "workspace", emptyDir: { sizeLimit: "10737418240" } },
+          { name: "temporary", emptyDir: { sizeLimit: "1073741824" } },
+        ],
+      },
+    },
+  },
+};
+
 describe("the manifest", () => {
   it("is the brief's, bounded and confined", () => {
-    const labels = {
-      "app.kubernetes.io/managed-by": "flotilla",
-      "app.kubernetes.io/name": "flotilla-agent",
-      "flotilla/fleet": "f",
-      "flotilla/job": NAME,
-      "flotilla/role": "DEV",
-      "flotilla/story": "S-1-ber",
-    };
-    const annotations = {
-      "flotilla/job-id": "s1-t1-1",
-      "flotilla/text.role": "DEV",
-      "flotilla/text.story": "S 1: über",
-    };
-    const confined = {
-      resources: { requests: { cpu: "250m", memory: "536870912" }, limits: { cpu: "2000m", memory: "4294967296" } },
-      securityContext: {
-        allowPrivilegeEscalation: false,
-        readOnlyRootFilesystem: true,
-        capabilities: { drop: ["ALL"] },
-      },
-      volumeMounts: [
-        { name: "workspace", mountPath: "/workspace" },
-        { name: "temporary", mountPath: "/tmp" },
-      ],
-    };
-    expect(jobManifest(SPEC, SHAPE)).toEqual({
-      apiVersion: "batch/v1",
-      kind: "Job",
-      metadata: { name: NAME, namespace: "work", labels, annotations },
-      spec: {
-        backoffLimit: 0,
-        completions: 1,
-        parallelism: 1,
-        podReplacementPolicy: "Failed",
-        activeDeadlineSeconds: 91 + 600 + 60,
-        ttlSecondsAfterFinished: 3_600,
-        podFailurePolicy: {
-          rules: [
-            { action: "FailJob", onPodConditions: [{ type: "DisruptionTarget", status: "True" }] },
-            { action: "FailJob", onExitCodes: { operator: "NotIn", values: [0] } },
-          ],
-        },
-        template: {
-          metadata: { labels, annotations },
-          spec: {
-            restartPolicy: "Never",
-            activeDeadlineSeconds: 91,
-            terminationGracePeriodSeconds: 10,
-            automountServiceAccountToken: false,
-            enableServiceLinks: false,
-            securityContext: {
-              runAsNonRoot: true,
-              runAsUser: 1_000,
-              runAsGroup: 1_000,
-              fsGroup: 1_000,
-              seccompProfile: { type: "RuntimeDefault" },
-            },
-            initContainers: [
-              {
-                name: "clone",
-                image: "git:1",
-                command: [
-                  ...["git", "clone", "--quiet", "--template=", "--no-recurse-submodules", "--branch=story/s1"],
-                  ...["--", "https://example.com/x.git", "/workspace/repository"],
-                ],
-                env: [
-                  { name: "HOME", value: "/tmp" },
-                  { name: "LC_ALL", value: "C.UTF-8" },
-                  { name: "GIT_TERMINAL_PROMPT", value: "0" },
-                  { name: "GIT_CONFIG_NOSYSTEM", value: "1" },
-                ],
-                terminationMessagePolicy: "FallbackToLogsOnError",
-                ...confined,
-              },
-            ],
-            containers: [
-              {
-                name: "agent",
-                image: "agent:1",
-                command: ["flotilla", "agent-executor", "--task=say $$(KEY)", "/workspace/repository"],
-                workingDir: "/workspace/repository",
-                env: [
-                  { name: "HOME", value: "/tmp" },
-                  { name: "NATS_URL", value: "nats://nats:4222" },
-                ],
-                envFrom: [{ secretRef: { name: NAME } }],
-                ...confined,
-              },
-            ],
-            volumes: [
-              { name: "workspace", emptyDir: { sizeLimit: "10737418240" } },
-              { name: "temporary", emptyDir: { sizeLimit: "1073741824" } },
-            ],
-          },
-        },
-      },
-    });
+    expect(jobManifest(SPEC, SHAPE)).toEqual(WANTED);
   });
 
   it("WB5: the secret stands in the Secret alone, which the Job owns", () => {
