@@ -21,6 +21,8 @@ import type { Kubelet, PodObject } from "../support/kubelet.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { ROOT } from "../tidy/source.ts";
 
+const CLONE_MS = 3_000;
+
 interface Named {
   readonly kind?: string;
   readonly metadata: { readonly name: string };
@@ -86,8 +88,9 @@ export async function openForm(
       command: ["sh", "-c", script, "script", WORKSPACE_ARGUMENT],
       env: {},
       secretEnv: {},
-      timeoutMs: 60_000,
       ...changes,
+      // A Pod's time begins with its clone.
+      timeoutMs: (changes.timeoutMs ?? 60_000) + CLONE_MS,
     }),
     countProcesses: async (word) => countCarrying(word),
     async visible(jobId) {

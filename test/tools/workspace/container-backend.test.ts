@@ -79,6 +79,15 @@ async function linesOf(job: BackendJob): Promise<readonly string[]> {
   return lines.map(({ line }) => line);
 }
 
+it("a reader who leaves as a log ends takes nobody with him", async () => {
+  await using form = await makeForm();
+  for (let count = 0; count < 15; count += 1) {
+    const job = await form.backend.start(form.spec(`leaves-${count}`, "head -c 200000 /dev/zero; echo; echo"), signal);
+    const leaving = new AbortController();
+    for await (const _ of job.logs(leaving.signal)) leaving.abort();
+  }
+});
+
 describe.concurrent("its image", () => {
   const image = "registry.example/agent:1";
 
