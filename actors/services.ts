@@ -13,7 +13,7 @@ export {
   runnerOf,
   SERVICE_NAMES,
   SERVICES,
-  serviceClient,
+  ServiceClients,
 } from "./service-handles.ts";
 export { serviceTypes, startServices, watchDeliberation } from "./service-host.ts";
 export { openRules } from "./service-rules.ts";
