@@ -77,7 +77,7 @@ export class ServiceClients {
         return await handle.with(options)[method]?.(...args);
       } catch (error) {
         const mayRepeat = isFlotillaError(error) && NOT_RUN.has(error.code);
-        if (mayRepeat && this.#known.get(name) === known) this.#known.delete(name);
+        if (this.#known.get(name) === known) this.#known.delete(name);
         const isOver = clock.now() + AGAIN_MS >= untilMs;
         if (isOver && isFlotillaError(error, "NoSuchActor")) throw absent(name);
         if (!mayRepeat || signal?.aborted || isOver) throw error;

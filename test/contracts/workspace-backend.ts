@@ -1,4 +1,4 @@
-// The WorkspaceBackend contract: what every form of tools/workspace/backend.ts does. Numbers are that file's invariants.
+// The WorkspaceBackend contract: what every form of tools/jobs/backend.ts does. Numbers are that file's invariants.
 // Jobs are POSIX shell scripts, and what they print is the proof of what was run and how often: it is the same in every form.
 
 import { expect } from "vitest";

@@ -11,8 +11,8 @@ import {
   type KubernetesBackendOptions,
   WORKSPACE_ARGUMENT,
 } from "../../tools/index.ts";
-import type { KubernetesConnection } from "../../tools/workspace/kubernetes-connection.ts";
-import { jobName } from "../../tools/workspace/kubernetes-manifest.ts";
+import type { KubernetesConnection } from "../../tools/jobs/kubernetes-connection.ts";
+import { jobName } from "../../tools/jobs/kubernetes-manifest.ts";
 import type { BackendForm } from "../contracts/workspace-backend.ts";
 import { commandLines, countCarrying } from "../support/command-lines.ts";
 import type { ControlPlane } from "../support/control-plane.ts";

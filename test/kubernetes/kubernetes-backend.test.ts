@@ -4,8 +4,8 @@
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { systemClock } from "../../runtime/index.ts";
 import type { BackendJob } from "../../tools/index.ts";
-import { KubernetesConnection } from "../../tools/workspace/kubernetes-connection.ts";
-import { jobManifest } from "../../tools/workspace/kubernetes-manifest.ts";
+import { KubernetesConnection } from "../../tools/jobs/kubernetes-connection.ts";
+import { jobManifest } from "../../tools/jobs/kubernetes-manifest.ts";
 import { workspaceBackendContract } from "../contracts/workspace-backend.ts";
 import { caught, codeOf } from "../support/caught.ts";
 import { ControlPlane, type ControlPlanePrograms, controlPlanePrograms } from "../support/control-plane.ts";

@@ -10,9 +10,9 @@
 import { createHash } from "node:crypto";
 import type { V1Container, V1EnvVar, V1Job, V1PodSpec, V1Secret } from "@kubernetes/client-node";
 import { isBranchName } from "../git/index.ts";
+import { isAddress } from "../workspace/repository.ts";
 import type { JobSpec } from "./backend.ts";
 import { commandAt, jobRefused } from "./job-check.ts";
-import { isAddress } from "./repository.ts";
 
 export interface KubernetesShape {
   readonly namespace: string;

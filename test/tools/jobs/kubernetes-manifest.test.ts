@@ -10,7 +10,7 @@ import {
   type KubernetesShape,
   labelValue,
   secretManifest,
-} from "../../../tools/workspace/kubernetes-manifest.ts";
+} from "../../../tools/jobs/kubernetes-manifest.ts";
 import { caught } from "../../support/caught.ts";
 
 const SHAPE: KubernetesShape = {

@@ -1,7 +1,7 @@
 // How a Job stands by what the API server says: a table, with the words of Kubernetes 1.35.
 
 import { expect, it } from "vitest";
-import { type Patience, type SeenJob, type SeenPod, standingOf } from "../../../tools/workspace/kubernetes-end.ts";
+import { type Patience, type SeenJob, type SeenPod, standingOf } from "../../../tools/jobs/kubernetes-end.ts";
 
 const NOW = Date.parse("2026-01-01T00:10:00Z");
 const PATIENCE: Patience = { nowMs: NOW, troubleForMs: 0, troubleMaxMs: 60_000, startWithinMs: 900_000 };

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { JobLine } from "../../../tools/index.ts";
-import { followLog, type LogPiece, LogRefused, stampedPiece } from "../../../tools/workspace/followed-log.ts";
+import { followLog, type LogPiece, LogRefused, stampedPiece } from "../../../tools/jobs/followed-log.ts";
 
 const signal = new AbortController().signal;
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, test } from "vitest";
 import { systemClock, systemRandom } from "../../../runtime/index.ts";
 import { ContainerBackend, WORKSPACE_ARGUMENT } from "../../../tools/index.ts";
-import { ContainerEngine } from "../../../tools/workspace/container-engine.ts";
+import { ContainerEngine } from "../../../tools/jobs/container-engine.ts";
 import { type BackendForm, workspaceBackendContract } from "../../contracts/workspace-backend.ts";
 import { commandLines, countCarrying } from "../../support/command-lines.ts";
 import { makeFolder } from "../../support/git-repository.ts";
