@@ -77,7 +77,7 @@ const lives: Cases<BackendForm> = {
   ) => {
     const form = await make();
     const mark = word();
-    await start(form, form.spec("outlives", `${endless(mark)} & sleep 0.7; kill $!; exit 5`));
+    await start(form, form.spec("outlives", `${endless(mark)} & sleep 2; kill $!; exit 5`));
     await begun(form, mark);
     await form.backend[Symbol.asyncDispose]();
     expect(await form.countProcesses(mark)).toBeGreaterThan(0);
