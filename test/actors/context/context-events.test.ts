@@ -2,12 +2,15 @@
 
 import { rm } from "node:fs/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { contextOn } from "../../../actors/context/context-parts.ts";
 import { failContext } from "../../../actors/context/errors.ts";
 import type { Graph } from "../../../actors/context/graph.ts";
 import { LadybugGraph } from "../../../actors/context/ladybug-graph.ts";
 import { agentResults, agileEvents } from "../../../actors/events/channels.ts";
+import { parse } from "../../../actors/events/feed.ts";
 import { postEvent } from "../../../actors/events/post.ts";
-import { connect } from "../../../runtime/index.ts";
+import { connect, systemRandom } from "../../../runtime/index.ts";
+import { caught } from "../../support/caught.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import {
   agile,
@@ -178,6 +181,28 @@ describe("what agents made", () => {
     expect(await graph.run("MATCH (t:Task) WHERE t.id STARTS WITH 'task:no' RETURN t.id AS id")).toEqual([]);
   });
 
+  it("waits until the graph has what planning said before it, when no task it knows is named (IN4)", async () => {
+    const system = await connect();
+    const folder = await graphFolder();
+    const graph = new LadybugGraph({ folder });
+    closing.push(
+      () => rm(folder, { recursive: true, force: true }),
+      () => graph.close(),
+      () => system.close(),
+    );
+    const { intake, ledger } = await contextOn({ system, graph, random: systemRandom });
+    await tellStory(system, "late");
+    const { sequence } = await sendResultOf(system, resultOf("late", "t1", 1, { commit: WORK }));
+    const [logged] = await system.ports.eventLog.read("topic.agent.results.*", 1, 1);
+    const fed = logged && parse(agentResults, logged);
+    if (fed?.kind !== "event") throw new Error("the result is not in the log");
+    const take = () => intake.takeResult(fed.event, { topic: fed.topic, sequence });
+    expect(await caught(take())).toMatchObject({ code: "GraphUnavailable", retryable: true });
+    await ledger.setPosition("context-agile", sequence);
+    await take();
+    expect(await graph.run("MATCH (c:`Commit`) RETURN c.id AS id")).toEqual([]);
+  });
+
   it("is a failure where a large result's blob is gone, and where there is none", async () => {
     const { system, graph } = shared;
     await storyKnown(shared, "g1");
@@ -271,6 +296,8 @@ describe("a graph that is down", () => {
   });
 });
 
+const versionOf = async (graph: Graph) => (await graph.run("MATCH (v:Version) RETURN v.number AS number"))[0]?.number;
+
 describe("a graph that is lost", () => {
   it("is filled again from the log, with what UpdateContext had changed (CC1, CO2)", async () => {
     const system = await connect();
@@ -297,10 +324,11 @@ describe("a graph that is lost", () => {
     await sendResultOf(system, resultOf("l1", "t1", 1, { commit: WORK }));
     await waitUntil("the commit is there", () => first.service.why(WORK).catch(() => undefined));
     const before = await pictureOf(first.graph);
+    const version = await versionOf(first.graph);
     await first.end();
     await rm(folder, { recursive: true });
     const second = await openStand({ system, folder });
-    await waitUntil("the graph is whole again", async () => (await pictureOf(second.graph)).length === before.length);
+    await waitUntil("the graph is as far again", async () => (await versionOf(second.graph)) === version);
     expect(await pictureOf(second.graph)).toEqual(before);
     // And a third life on the same folder goes on where it was.
     await second.end();

@@ -122,10 +122,15 @@ const DEFAULT_TASKS = [
 
 /** Resolves when the graph has this task. */
 export const taskKnown = (graph: Graph, id: string): Promise<unknown> =>
-  waitUntil(`${id} is in the graph`, async () => {
-    const [row] = await graph.run("MATCH (t:Task {id: $id}) RETURN t.title AS title", { id }).catch(() => []);
-    return row?.title;
-  });
+  waitUntil(
+    `${id} is in the graph`,
+    async () => {
+      const [row] = await graph.run("MATCH (t:Task {id: $id}) RETURN t.title AS title", { id }).catch(() => []);
+      return row?.title;
+      // A Neo4j that has just started plans each new statement for up to a second.
+    },
+    60_000,
+  );
 
 export async function storyKnown(stand: Pick<Stand, "system" | "graph">, storyId: string, told?: StoryPlan) {
   await tellStory(stand.system, storyId, told);
