@@ -2,10 +2,10 @@
 // story still ends, once. `npm run test:chaos` runs it; CHAOS_SEED replays a run's order and CHAOS_KILLS sets another number.
 
 import { describe, expect, test } from "vitest";
-import { SERVICE_NAMES } from "../../actors/service-handles.ts";
+import { runnerOf, SERVICE_NAMES } from "../../actors/service-handles.ts";
 import { seededRandom, systemRandom } from "../../runtime/index.ts";
 import { natsMissing } from "../support/nats-server.ts";
-import { openServiceFleet } from "../support/service-fleet.ts";
+import { openServiceFleet, type ServiceFleet } from "../support/service-fleet.ts";
 import { ServiceProcesses, type Victim } from "../support/service-processes.ts";
 import { auditStories } from "../support/story-audit.ts";
 import { SECOND_FILE, StoryTeam } from "../support/story-team.ts";
@@ -26,6 +26,22 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 function shuffled<T>(values: readonly T[], random: { below(limit: number): number }): readonly T[] {
   const left = [...values];
   return values.map(() => left.splice(random.below(left.length), 1)[0] as T);
+}
+
+/** Resolves when its job was begun again, or its task has another attempt; or is done all the same. */
+async function noticed({ system, planning }: ServiceFleet, jobId: string, place: string | undefined): Promise<void> {
+  const [, storyId = "", taskId = "", attempt = ""] = /^(s\d+-\d+)-(\w+)-(\d+)$/.exec(jobId) ?? [];
+  await waitUntil(
+    `the end of ${jobId} was noticed`,
+    async () => {
+      await pause(LOOK_MS);
+      const job = await runnerOf(system).job(jobId);
+      if (job.endedAtMs === undefined) return job.place !== place;
+      const task = (await planning.story(storyId)).tasks.find(({ id }) => id === taskId);
+      return task?.status === "done" || (task?.attempt ?? 0) > Number(attempt);
+    },
+    120_000,
+  );
 }
 
 describe.skipIf(missing !== undefined)(`services killed (${missing ?? "there"})`, { timeout: 1_800_000 }, () => {
@@ -61,24 +77,10 @@ describe.skipIf(missing !== undefined)(`services killed (${missing ?? "there"})`
       );
       const agent = agents[random.below(agents.length)] as (typeof agents)[number];
       killed.add(agent.jobId.replace(/-\d+$/, ""));
+      const { place } = await runnerOf(fleet.system).job(agent.jobId);
       const fromMs = performance.now();
       process.kill(agent[part], "SIGKILL");
-      await waitUntil(
-        "another one is at work on its task",
-        async () => {
-          await pause(LOOK_MS);
-          const work = agent.jobId.replace(/-\d+$/, "");
-          const [storyId = ""] = /^s\d+-\d+/.exec(work) ?? [];
-          const isSettled = team.stories
-            .get(storyId)
-            ?.tasks.some((task) => work === `${storyId}-${task.id}` && task.status === "done");
-          return (
-            isSettled ||
-            services.agents().some((each) => each.jobId.startsWith(`${work}-`) && each.executor !== agent.executor)
-          );
-        },
-        120_000,
-      );
+      await noticed(fleet, agent.jobId, place);
       return performance.now() - fromMs;
     };
     try {
@@ -87,7 +89,7 @@ describe.skipIf(missing !== undefined)(`services killed (${missing ?? "there"})`
         await Promise.race([working, waitUntil("a task is out", isFlowing, 120_000)]);
         await pause(random.below(WAIT_MAX_MS));
         const states = team.open.map(
-          ({ id, state, tasks }) => `${id} ${state} ${tasks.map(({ status }) => status[0]).join("")}`,
+          ({ id, state, tasks }) => `${id} ${state} ${tasks.map(({ status }) => status.slice(0, 2)).join(" ")}`,
         );
         const times = took.get(victim) ?? [];
         const isTakenOver = times.length === Math.floor(KILLS / 2) && SERVICE_NAMES.some((name) => name === victim);

@@ -113,7 +113,7 @@ async function auditTold(system: ActorSystem, stories: readonly Story[]): Promis
     const transitions = told.flatMap((event) =>
       event.type === "story.transitioned" && event.data.storyId === id ? [event.data.event] : [],
     );
-    expect(transitions).toEqual(history.slice(1).map(({ event }) => event));
+    expect(transitions).toEqual(history.map(({ event }) => event));
     const derived = told.flatMap((event) =>
       event.type === "task.derived" && event.data.storyId === id ? [event.data.task.id] : [],
     );
