@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
 import { serviceHostOptions } from "../options.ts";
+import { stopWithLife } from "../service-life.ts";
 import type { ContextApi } from "./context-api.ts";
 import { consumeForContext } from "./context-consumers.ts";
 import { ContextService } from "./context-service.ts";
@@ -42,6 +43,7 @@ class ContextActor implements ContextApi {
 
   async onStart(): Promise<void> {
     const { system, random, log } = actorContext();
+    stopWithLife(() => this.onStop());
     const policy = await ScopePolicy.read(this.#settings.scopes);
     const ledger = new Ledger(this.#graph, random);
     const intake = new Intake(system, this.#graph, ledger);

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
 import type { WorkspaceBackend } from "../../tools/index.ts";
+import { stopWithLife } from "../service-life.ts";
 import { fail } from "./errors.ts";
 import { runnerHostOptions } from "./options.ts";
 import { type RunnerSettings, type RunnerSetup, runnerSetup } from "./runner-settings.ts";
@@ -27,6 +28,7 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
     const backend = await openBackend(this.#setup, { clock, random });
     const depot = new Depot(this.#setup.folder);
     const service = new Service({ system, backend, depot, setup: this.#setup, random, log });
+    stopWithLife(() => service.stop());
     try {
       await service.start();
     } catch (error) {

@@ -1,10 +1,13 @@
 // Starting services: what runs is left alone, what was set otherwise is started anew, and hosts that start at once do not stop one another's.
 
 import { readFile } from "node:fs/promises";
-import { afterEach, expect, test } from "vitest";
-import { planningOf } from "../../actors/service-handles.ts";
+import { afterEach, expect, test, vi } from "vitest";
+import { contextOf, planningOf, SERVICES } from "../../actors/service-handles.ts";
 import { type ServiceSettings, serviceTypes, startServices } from "../../actors/service-host.ts";
 import { type ActorSystem, connect } from "../../runtime/index.ts";
+import { codeOf } from "../support/caught.ts";
+import { makeFolder } from "../support/git-repository.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 const SETTINGS: ServiceSettings = { graph: { kind: "embedded" }, workspaces: {}, taskTimeoutMs: 60_000 };
 /** The same table in other bytes: other settings. */
@@ -14,7 +17,10 @@ async function changedSettings(): Promise<ServiceSettings> {
 }
 
 let system: ActorSystem | undefined;
-afterEach(() => system?.close());
+afterEach(async () => {
+  await system?.close();
+  vi.unstubAllEnvs();
+});
 
 const open = async (): Promise<ActorSystem> => {
   system = await connect({ actors: [...(await serviceTypes(["planning"]))] });
@@ -74,4 +80,20 @@ test("with the same settings it is left alone; with others it is started anew, o
   const last = hostOf(fleet);
   await last.start(changed);
   expect(last.stopped).toEqual([]);
+});
+
+test("one that is killed, without its onStop, lets go of what it held: its next life in the same process has the graph", async () => {
+  await using folder = await makeFolder("flotilla-services-");
+  vi.stubEnv("FLOTILLA_SERVICES", folder.path);
+  system = await connect({ actors: [...(await serviceTypes(["context"]))] });
+  const fleet = system;
+  const starts = () =>
+    startServices(fleet, ["context"], SETTINGS, { log: () => {}, signal: new AbortController().signal });
+  // Neither is there, and both have asked the graph.
+  const asks = () => codeOf(contextOf(fleet).relationships({ nodeId: "story:none" }));
+  for (let life = 1; life <= 3; life++) {
+    await starts();
+    await waitUntil(`life ${life} has the graph`, async () => (await asks()) === "NodeUnknown", 5_000);
+    fleet.kill(await fleet.get("context", undefined, SERVICES));
+  }
 });

@@ -28,6 +28,10 @@ function shuffled<T>(values: readonly T[], random: { below(limit: number): numbe
   return values.map(() => left.splice(random.below(left.length), 1)[0] as T);
 }
 
+/** Asks until there is an answer. */
+const answered = <T>(ask: () => Promise<T>) =>
+  waitUntil("there is an answer", () => ask().catch(() => undefined), 60_000);
+
 /** Resolves when its job was begun again, or its task has another attempt; or is done all the same. */
 async function noticed({ system, planning }: ServiceFleet, jobId: string, place: string | undefined): Promise<void> {
   const [, storyId = "", taskId = "", attempt = ""] = /^(s\d+-\d+)-(\w+)-(\d+)$/.exec(jobId) ?? [];
@@ -35,9 +39,14 @@ async function noticed({ system, planning }: ServiceFleet, jobId: string, place:
     `the end of ${jobId} was noticed`,
     async () => {
       await pause(LOOK_MS);
-      const job = await runnerOf(system).job(jobId);
-      if (job.endedAtMs === undefined) return job.place !== place;
-      const task = (await planning.story(storyId)).tasks.find(({ id }) => id === taskId);
+      const [job, story] = await Promise.all([
+        runnerOf(system)
+          .job(jobId)
+          .catch(() => undefined),
+        planning.story(storyId).catch(() => undefined),
+      ]);
+      if (job === undefined || job.endedAtMs === undefined) return job !== undefined && job.place !== place;
+      const task = story?.tasks.find(({ id }) => id === taskId);
       return task?.status === "done" || (task?.attempt ?? 0) > Number(attempt);
     },
     120_000,
@@ -77,7 +86,7 @@ describe.skipIf(missing !== undefined)(`services killed (${missing ?? "there"})`
       );
       const agent = agents[random.below(agents.length)] as (typeof agents)[number];
       killed.add(agent.jobId.replace(/-\d+$/, ""));
-      const { place } = await runnerOf(fleet.system).job(agent.jobId);
+      const { place } = await answered(() => runnerOf(fleet.system).job(agent.jobId));
       const fromMs = performance.now();
       process.kill(agent[part], "SIGKILL");
       await noticed(fleet, agent.jobId, place);
