@@ -8,7 +8,7 @@ import { natsMissing } from "../support/nats-server.ts";
 import { openServiceFleet, type ServiceFleet } from "../support/service-fleet.ts";
 import { ServiceProcesses, type Victim } from "../support/service-processes.ts";
 import { auditStories } from "../support/story-audit.ts";
-import { SECOND_FILE, StoryTeam } from "../support/story-team.ts";
+import { addSecondFile, StoryTeam } from "../support/story-team.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const missing = natsMissing();
@@ -58,9 +58,7 @@ describe.skipIf(missing !== undefined)(`services killed (${missing ?? "there"})`
     const random = seededRandom(SEED);
     console.log("seed:", SEED);
     await using fleet = await openServiceFleet();
-    await fleet.repository.write(SECOND_FILE);
-    await fleet.repository.git("add", "--all");
-    await fleet.repository.git("commit", "--quiet", "--message", "Waves");
+    await addSecondFile(fleet.repository);
     const services = new ServiceProcesses(fleet);
     await services.start();
     const team = new StoryTeam(fleet, services);

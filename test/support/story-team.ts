@@ -6,16 +6,20 @@
 import type { Story } from "../../actors/planning/story.ts";
 import { planningOf } from "../../actors/service-handles.ts";
 import { isFlotillaError } from "../../runtime/index.ts";
+import type { TestRepository } from "./git-repository.ts";
 import { type ServiceFleet, storyDraft, TEAM } from "./service-fleet.ts";
 
 /** A file beside the project's own, so that two tasks of a story can go on at once. */
-export const SECOND_FILE = { "src/waves.js": "export const waves = 2;\n" };
+export async function addSecondFile({ write, git }: TestRepository): Promise<void> {
+  await write({ "src/waves.js": "export const waves = 2;\n" });
+  await git("add", "--all");
+  await git("commit", "--quiet", "--message", "Waves");
+}
 
 const step = (id: string, name: string, path = "src/utils.js") => ({
   ...{ id, title: `Say ${id}`, text: `Add ${name}() function to ${path}`, role: "DEV", phase: "BUILD" },
 });
 /** Two that wait for one another, one beside them, and one after the tests. */
-export const TASKS = ["hello", "bye", "wave", "notes"] as const;
 const PLAN = {
   title: "Greetings",
   text: "Two functions one after the other, one beside them, and a note.",
@@ -54,7 +58,7 @@ export class StoryTeam {
     return [...this.stories.values()].filter(({ state }) => state !== "DONE");
   }
 
-  /** Works on `lanes` stories at a time until `finish`; rejects when a story cannot be done. */
+  /** Works on `lanes` stories at a time until `finish`, on so many at least; rejects when a story cannot be done. */
   async work(lanes: number): Promise<void> {
     try {
       await Promise.all(Array.from({ length: lanes }, (_, lane) => this.#lane(lane)));
@@ -70,7 +74,9 @@ export class StoryTeam {
   }
 
   async #lane(lane: number): Promise<void> {
-    for (let number = 0; !this.#isLast && !this.#end.signal.aborted; number++) await this.#build(`s${lane}-${number}`);
+    let number = 0;
+    do await this.#build(`s${lane}-${number++}`);
+    while (!this.#isLast && !this.#end.signal.aborted);
   }
 
   async #build(id: string): Promise<void> {
