@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
 import { serviceHostOptions } from "../options.ts";
+import { stopWithLife } from "../service-life.ts";
 import type { ContextApi } from "./context-api.ts";
 import { consumeForContext } from "./context-consumers.ts";
 import { contextOn } from "./context-parts.ts";
@@ -39,6 +40,7 @@ class ContextActor implements ContextApi {
 
   async onStart(): Promise<void> {
     const { system, random, log } = actorContext();
+    stopWithLife(() => this.onStop());
     const { scopes } = this.#settings;
     const parts = await contextOn({ system, graph: this.#graph, random, ...(scopes !== undefined && { scopes }) });
     this.#service = parts.service;

@@ -332,6 +332,7 @@ export class Cell implements Receiver, RunningActor, Owner {
     }
     this.#life?.cancelTimers();
     for (const child of this.#life?.children() ?? []) child.kill();
+    this.#life?.over();
   }
 
   /**

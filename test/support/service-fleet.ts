@@ -7,7 +7,7 @@ import type { Story } from "../../actors/planning/story.ts";
 import { planningOf } from "../../actors/service-handles.ts";
 import { type ActorSystem, connect, systemRandom } from "../../runtime/index.ts";
 import { makeFolder, makeRepository, type TestRepository } from "./git-repository.ts";
-import { openNats } from "./nats-server.ts";
+import { openNats, type TestServer } from "./nats-server.ts";
 import { type RunningCommand, runFlotilla } from "./running-command.ts";
 import { SMALL_PROJECT } from "./small-project.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -23,6 +23,7 @@ export interface ServiceHost {
 }
 
 export interface ServiceFleet extends AsyncDisposable {
+  readonly nats: TestServer;
   readonly repository: TestRepository;
   readonly system: ActorSystem;
   readonly planning: ReturnType<typeof planningOf>;
@@ -69,7 +70,7 @@ export async function openServiceFleet(lease: "fast" | "normal" = "normal"): Pro
     return command;
   };
   return {
-    ...{ repository, system, planning, folder: home.path, who, begin },
+    ...{ nats, repository, system, planning, folder: home.path, who, begin },
     async host(...args) {
       const command = begin(...args);
       await command.says("ready; Ctrl-C", 60_000);
