@@ -7,7 +7,8 @@
 //
 // CC1  Positions are in the graph, beside what was read: a graph that is lost or new is filled from the oldest events that the log keeps,
 //      whatever the fleet's store says; one that is moved or restored goes on from where it was.
-// CC2  A position past the end of the log means another log: it is read from its start. What is known already is recognised by its key.
+// CC2  Positions are those of one log (context-parts.ts names it), and one past its end means another, too: then it is read from its start.
+//      What is known already is recognised by its key.
 
 import { type ActorSystem, isFlotillaError, type LogLevel } from "../../runtime/index.ts";
 import { agentResults, agileEvents, type Channel, contextChanges, workspaceJobs } from "../events/channels.ts";

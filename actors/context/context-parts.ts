@@ -22,11 +22,26 @@ export interface ContextOnGraph {
   readonly service: ContextService;
 }
 
-/** Touches no graph yet. Throws ScopesInvalid. */
+/** Touches no graph yet. Throws ScopesInvalid, Unavailable. */
 export async function contextOn({ system, graph, random, scopes }: ContextParts): Promise<ContextOnGraph> {
   const policy = await (scopes === undefined ? ScopePolicy.read() : ScopePolicy.parse(scopes));
-  const ledger = new Ledger(graph, random);
+  const ledger = new Ledger(graph, random, await logName(system, random));
   const intake = new Intake(system, graph, ledger);
   const service = new ContextService({ system, graph, ledger, intake, policy, random, counter: new RuleCounter() });
   return { ledger, intake, service };
+}
+
+const LOG_KEY = "context.log";
+
+/**
+ * Names the fleet's event log for as long as its store lives: a graph's server may have served another fleet, or this one before its log was
+ * lost, and sequences of another log mean nothing.
+ */
+async function logName({ ports: { store } }: Pick<ActorSystem, "ports">, random: Random): Promise<string> {
+  const name = random.id();
+  const written = await store.create(LOG_KEY, new TextEncoder().encode(name));
+  // Nobody deletes it: what stands in the way is there.
+  return written.kind === "conflict" && written.current !== undefined
+    ? new TextDecoder().decode(written.current.value)
+    : name;
 }
