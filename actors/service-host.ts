@@ -5,6 +5,7 @@
 //      is kept in the fleet's store, without secrets: those are the hosts' own (options.ts).
 //      They are written after what ran before was stopped and before the service is started, and compared after it was looked up: so of
 //      several hosts that start at once none stops what another has just started with the same settings.
+//      Tables that cannot be used are found out before anything is stopped for them.
 // SV2  A service whose node has died comes back by the runtime within the lease. Starting waits for that instead of making a second one.
 
 import { z } from "zod";
@@ -44,6 +45,11 @@ interface Service {
   readonly args: readonly unknown[];
 }
 
+interface Starting {
+  readonly log: (level: LogLevel, message: string) => void;
+  readonly signal: AbortSignal;
+}
+
 const CONCURRENCY = 256;
 const AGAIN_MS = 200;
 const startedSchema = z.object({ settings: z.string() });
@@ -61,28 +67,56 @@ const TYPES: Readonly<Record<ServiceName, () => Promise<ActorType>>> = {
     (await import("./workspace-runner/workspace-runner.ts")).WorkspaceRunner as unknown as ActorType,
 };
 
-/** Starts these services, or finds them (SV1). `signal`: gives up waiting. Throws what spawning throws, and the signal's reason. */
+/**
+ * Starts these services, or finds them (SV1). `signal`: gives up waiting. Throws what spawning throws, StoryTableInvalid, RigorInvalid,
+ * ScopesInvalid, and the signal's reason.
+ */
 export async function startServices(
   system: ActorSystem,
   names: readonly ServiceName[],
   settings: ServiceSettings,
-  { log, signal }: { readonly log: (level: LogLevel, message: string) => void; readonly signal: AbortSignal },
+  { log, signal }: Starting,
 ): Promise<void> {
+  await checkTables(settings);
+  const failed = new AbortController();
+  const end = AbortSignal.any([signal, failed.signal]);
   const starting = names.map(async (name) => {
-    const service = { type: await TYPES[name](), args: argsOf(name, settings) };
-    let told = "";
-    for (;;) {
-      try {
-        return await startService(system, name, service);
-      } catch (error) {
-        if (!isFlotillaError(error) || !error.retryable || signal.aborted) throw error;
-        if (told !== error.message) log("info", `waiting for the service ${name}: ${error.message}`);
-        told = error.message;
-        await sleep(system.clock, AGAIN_MS, signal);
-      }
+    try {
+      await startPatiently(system, name, settings, { log, signal: end });
+    } catch (error) {
+      failed.abort(error);
     }
   });
+  // Those that are just starting would be left half made by whoever ends the system because of the first that cannot.
   await Promise.all(starting);
+  failed.signal.throwIfAborted();
+}
+
+async function startPatiently(
+  system: ActorSystem,
+  name: ServiceName,
+  settings: ServiceSettings,
+  { log, signal }: Starting,
+): Promise<void> {
+  const service = { type: await TYPES[name](), args: argsOf(name, settings) };
+  for (let told = ""; ; ) {
+    signal.throwIfAborted();
+    try {
+      return await startService(system, name, service);
+    } catch (error) {
+      if (!isFlotillaError(error) || !error.retryable || signal.aborted) throw error;
+      if (told !== error.message) log("info", `waiting for the service ${name}: ${error.message}`);
+      told = error.message;
+      await sleep(system.clock, AGAIN_MS, signal);
+    }
+  }
+}
+
+/** Throws StoryTableInvalid, RigorInvalid, ScopesInvalid. */
+async function checkTables({ storyTable, rigor, scopes }: ServiceSettings): Promise<void> {
+  if (storyTable !== undefined) await (await import("./planning/story-table.ts")).readStoryTable(storyTable);
+  if (rigor !== undefined) await (await import("./workspace-score/rigor-table.ts")).loadRigor(rigor);
+  if (scopes !== undefined) await (await import("./context/scopes.ts")).ScopePolicy.parse(scopes);
 }
 
 function argsOf(name: ServiceName, settings: ServiceSettings): readonly unknown[] {

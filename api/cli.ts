@@ -85,18 +85,20 @@ function commandsFor([name = ""]: readonly string[]): readonly (() => Promise<Ad
 }
 
 function makeProgram(terminal: Terminal): Command {
-  return new Command("flotilla")
-    .description("Give a repository and a task; get the best of N agents' committed, verified solutions.")
-    .version(version())
-    // An option of a command may have the name of one of ours: story move --version.
-    .enablePositionalOptions()
-    .showHelpAfterError("(flotilla --help lists the commands and options)")
-    .configureOutput({
-      writeOut: (text) => terminal.out.write(text),
-      writeErr: (text) => terminal.err.write(text),
-      outputError: (text, write) => write(text.replace(/^error:/, "flotilla:")),
-    })
-    .exitOverride();
+  return (
+    new Command("flotilla")
+      .description("Give a repository and a task; get the best of N agents' committed, verified solutions.")
+      .version(version())
+      // An option of a command may have the name of one of ours: story move --version.
+      .enablePositionalOptions()
+      .showHelpAfterError("(flotilla --help lists the commands and options)")
+      .configureOutput({
+        writeOut: (text) => terminal.out.write(text),
+        writeErr: (text) => terminal.err.write(text),
+        outputError: (text, write) => write(text.replace(/^error:/, "flotilla:")),
+      })
+      .exitOverride()
+  );
 }
 
 const version = (): string =>

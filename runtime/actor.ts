@@ -20,7 +20,10 @@ export type ActorClass<Instance extends object = object, Args extends never[] = 
 export interface ActorHooks {
   /** Runs before the first message; a throw fails the spawn (or the restart). */
   onStart?(): void | Promise<void>;
-  /** Runs after the last message of an orderly stop; not when killed or failed. */
+  /**
+   * Runs after the last message of an orderly stop; not when killed or failed. An actor that is stopped, or given up, while its onStart still
+   * waits gets it when that has ended.
+   */
   onStop?(): void | Promise<void>;
 }
 

@@ -82,7 +82,7 @@ export class ScopePolicy {
     const { parse } = await import("yaml");
     let data: unknown;
     try {
-      data = parse(text);
+      data = parse(text ?? (await readFile(BUILT_IN, "utf8")));
     } catch (error) {
       throw invalid(`is no YAML: ${String(error).split("\n", 1)[0]}`);
     }

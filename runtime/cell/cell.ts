@@ -277,7 +277,9 @@ export class Cell implements Receiver, RunningActor, Owner {
     const started = startInstance(this.type, this.#args, this.settings.copy, new Running(this));
     if (!(started instanceof Promise)) return this.#started(started, incarnation);
     const timeoutMs = this.settings.startTimeoutMs ?? this.#host.startTimeoutMs;
-    const inTime = startWithin(this.#host.clock, timeoutMs, this.type, started, this.life);
+    const inTime = startWithin(this.#host.clock, timeoutMs, this.type, started, this.life, (late) =>
+      this.#stopInstance(late),
+    );
     return inTime.then((late) => this.#started(late, incarnation));
   }
 
@@ -363,11 +365,15 @@ export class Cell implements Receiver, RunningActor, Owner {
     this.#life?.cancelTimers();
     if (!(await finishesWithin(clock, timeoutMs, (done) => this.#inHand.whenIdle(done)))) this.#letGo(why);
     for (const child of this.#life?.children() ?? []) await child.stop(Math.max(0, untilMs - clock.monotonic()));
-    const failed = (error: unknown) => this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
-    const runOnStop = () => stopInstance(this.#instance, new Running(this)).catch(failed);
-    if (started && this.#instance?.onStop !== undefined)
-      await finishesWithin(clock, timeoutMs, (done) => void runOnStop().then(done));
+    const instance = this.#instance;
+    if (started && instance?.onStop !== undefined)
+      await finishesWithin(clock, timeoutMs, (done) => void this.#stopInstance(instance).then(done));
     this.#end("stopped", why);
+  }
+
+  #stopInstance(instance: Instance): Promise<void> {
+    const failed = (error: unknown) => this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
+    return stopInstance(instance, new Running(this)).catch(failed);
   }
 
   /** Ends the actor now: nothing is waited for, no hook runs. With `why` it has failed, and no restart could mend it. */

@@ -41,13 +41,17 @@ async function whenStarted(type: ActorType, instance: Instance, starting: Promis
   }
 }
 
-/** What `starting` comes to, or why it was not waited for: it took longer than `timeoutMs`, or the actor has ended meanwhile. */
+/**
+ * What `starting` comes to, or why it was not waited for: it took longer than `timeoutMs`, or the actor has ended meanwhile. `onLate` takes the
+ * instance that starts afterwards all the same, unless it was killed: what its onStart began would go on for ever.
+ */
 export function startWithin(
   clock: Clock,
   timeoutMs: number,
   type: ActorType,
   starting: Promise<Started>,
   life: Life<unknown>,
+  onLate: (instance: Instance) => void,
 ): Promise<Started> {
   return new Promise((resolve) => {
     const settle = (started: Started) => {
@@ -55,11 +59,14 @@ export function startWithin(
       unwatch();
       resolve(started);
     };
-    const giveUp = (why: string) => {
+    const giveUp = (why: string, mayBeLate = true) => {
       settle({ kind: "failed", why: failure("ActorStartFailed", `${type.type} could not start: ${why}`) });
+      if (mayBeLate) void starting.then((late) => late.kind === "started" && onLate(late.instance));
     };
     const timer = clock.schedule(timeoutMs, () => giveUp(`onStart had not ended after ${timeoutMs} ms`), true);
-    const unwatch = life.watch(({ reason }) => giveUp(`it was ${reason} before onStart had ended`));
+    const unwatch = life.watch(({ reason }) =>
+      giveUp(`it was ${reason} before onStart had ended`, reason !== "killed"),
+    );
     void starting.then(settle);
   });
 }

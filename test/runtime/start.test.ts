@@ -92,6 +92,34 @@ test("killing an actor that is starting ends its spawn", async () => {
   expect((await spawned).code).toBe("ActorStartFailed");
 });
 
+test.each(["stopped", "too late", "killed"] as const)("what starts all the same is stopped: %s", async (how) => {
+  await using stage = await openStage("same node", { callTimeoutMs: 2_000 });
+  const started = Promise.withResolvers<void>();
+  const seen: string[] = [];
+  const Slow = defineActor(
+    "slow",
+    class {
+      async onStart(): Promise<void> {
+        await started.promise;
+        seen.push("started");
+      }
+      onStop(): void {
+        seen.push("stopped");
+      }
+    },
+  );
+  const spawned = caught(stage.spawn(Slow, { name: "s" }));
+  await settleFrames();
+  const slow = await stage.here.get("s", Slow);
+  if (how === "stopped") await stage.here.stop(slow);
+  if (how === "too late") await stage.clock.advance(2_000);
+  if (how === "killed") await stage.here.kill(slow);
+  expect((await spawned).code).toBe("ActorStartFailed");
+  started.resolve();
+  await settleFrames();
+  expect(seen).toEqual(how === "killed" ? ["started"] : ["started", "stopped"]);
+});
+
 test("a start that has been given up does not disturb the life after it", async () => {
   await using stage = await openStage("same node");
   const state = { starts: 0, reject: (_: Error) => {} };
