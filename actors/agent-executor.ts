@@ -50,7 +50,9 @@ export interface ExecutorEnvironment {
   readonly sandbox?: "auto" | Sandbox;
 }
 
-const NODE_NAME_MAX = 64;
+/** A node's id is its name, "-" and as many characters by chance; ids have 64. */
+const CHANCE_LENGTH = 12;
+const NODE_NAME_MAX = 64 - 1 - CHANCE_LENGTH;
 
 /** Name of the node that a job's executor is (AX2). */
 export function executorName(jobId: string): string {

@@ -110,7 +110,9 @@ export class JobRun {
   }
 
   get #secrets(): readonly string[] {
-    return Object.values(this.#parts.setup.secretEnv);
+    // A user's name is in logs anyway, and may be any word.
+    const { FLOTILLA_USER: _, ...secrets } = this.#parts.setup.secretEnv;
+    return Object.values(secrets);
   }
 
   async #begin(change: Partial<JobRecord>): Promise<void> {
