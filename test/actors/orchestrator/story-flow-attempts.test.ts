@@ -51,9 +51,7 @@ describe("an attempt that came to nothing", () => {
     });
     const ask = await stage.asks("s");
     expect(ask).toMatchObject({ subject: "task", taskId: "a" });
-    expect(ask.question).toMatch(
-      /^Task a has failed after 3 attempts\. The last one: JobLost: .+ Approve to try it again\.$/,
-    );
+    expect(ask.question).toMatch(/^Task a has failed after 3 attempts\..* Approve to try it again\.$/);
     await stage.settled();
     expect(await stage.planning.approvals({ storyId: "s" })).toHaveLength(1);
     await stage.planning.answer("s");
