@@ -105,8 +105,8 @@ async function startPatiently(
       return await startService(system, name, service);
     } catch (error) {
       if (!isFlotillaError(error) || !error.retryable || signal.aborted) throw error;
-      if (told !== error.message) log("info", `waiting for the service ${name}: ${error.message}`);
-      told = error.message;
+      if (told !== error.code) log("info", `waiting for the service ${name}: ${error.message}`);
+      told = error.code;
       await sleep(system.clock, AGAIN_MS, signal);
     }
   }

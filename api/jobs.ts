@@ -83,7 +83,8 @@ function lineText({ line, stream, dropped }: JobLine, { colour }: Paper): string
 function jobsText(jobs: readonly Job[], paper: Paper): string {
   if (jobs.length === 0) return "No jobs.\n";
   const rows = jobs.map(({ jobId, state, agentId, role, backend, error, ...times }) => [
-    clip(jobId, ID_WIDTH),
+    // Whole: it is what the other commands take.
+    plain(jobId),
     state,
     clip(role, ID_WIDTH),
     clip(agentId, ID_WIDTH),

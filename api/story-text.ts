@@ -22,7 +22,7 @@ const doneOf = (tasks: readonly Task[]): string =>
 export function storiesText(stories: readonly Story[], paper: Paper): string {
   if (stories.length === 0) return 'No stories. Create one with: flotilla story create --title "…"\n';
   const rows = stories.map(({ id, state, rigor, readiness, tasks, title }) => [
-    clip(id, ID_WIDTH),
+    plain(id),
     clip(state, ID_WIDTH),
     rigor,
     `${Math.round(readiness.score)}`,
@@ -56,7 +56,7 @@ const indented = (text: string, columns: number): string[] =>
 
 function tasksLines(tasks: readonly Task[], paper: Paper): string[] {
   const rows = tasks.map(({ id, status, attempt, role, phase, dependsOn, title }) => [
-    clip(id, ID_WIDTH),
+    plain(id),
     status,
     String(attempt),
     clip(role, ID_WIDTH),

@@ -11,7 +11,7 @@ import { type LogLevel, type LogSink, silentLog, unfailing } from "./log.ts";
 import { Membership } from "./membership.ts";
 import { memoryPorts } from "./memory/ports.ts";
 import type { NodeRecord } from "./node-record.ts";
-import { milliseconds, nodeName, plainName, refuse, wholeNumber } from "./options.ts";
+import { milliseconds, NODE_NAME_MAX, nodeName, plainName, refuse, wholeNumber } from "./options.ts";
 import type { Placer, PlacerModule, PlacerView } from "./placer.ts";
 import type { Ports } from "./ports.ts";
 import { type Random, systemRandom } from "./random.ts";
@@ -96,12 +96,16 @@ export function connectProcess(options: ConnectOptions, parent: string): Promise
   return open(options, parent);
 }
 
+/** A node's name of its own. A long one gives up its end: with what is added it is still part of subjects. */
+const ownName = (name: string, chance: string): string =>
+  `${name.slice(0, NODE_NAME_MAX - chance.length - 1)}-${chance}`;
+
 async function open(options: ConnectOptions, parent?: string): Promise<ActorSystem> {
   refuseWhileLoading();
   checkConnectOptions(options);
   const random = options.random ?? systemRandom;
   const name = nodeName("name", options.name ?? `node-${random.id()}`);
-  const given = options.node ?? (options.name === undefined ? name : `${name}-${random.id()}`);
+  const given = options.node ?? (options.name === undefined ? name : ownName(name, random.id()));
   const common = {
     node: plainName("node", given),
     clock: options.clock ?? systemClock,

@@ -72,10 +72,12 @@ function flag(option: string, value: boolean): boolean {
   return value;
 }
 
+export const NODE_NAME_MAX = 64;
+
 /** Part of subjects on the server. */
 export function nodeName(option: string, value: string): string {
-  if (typeof value !== "string" || !/^[A-Za-z0-9_-]{1,64}$/.test(value))
-    refuse(option, "1 to 64 letters, digits, _ and -", value);
+  if (typeof value !== "string" || value.length > NODE_NAME_MAX || !/^[A-Za-z0-9_-]+$/.test(value))
+    refuse(option, `1 to ${NODE_NAME_MAX} letters, digits, _ and -`, value);
   return value;
 }
 

@@ -22,6 +22,17 @@ const SECRET_LENGTH_MIN = 4;
 const PAUSE_MIN_MS = 100;
 const PAUSE_MAX_MS = 5_000;
 
+/**
+ * What must not be told of an executor's secret variables, by line: texts of several are printed so. A user's name is none, and may be a word
+ * that every path has.
+ */
+export const secretTexts = (secretEnv: Readonly<Record<string, string>>): readonly string[] =>
+  Object.entries(secretEnv)
+    .filter(([name]) => name !== "FLOTILLA_USER")
+    .flatMap(([, value]) => value.split("\n"))
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !/^[-*]{3}/.test(line));
+
 export interface JobLogOptions {
   readonly system: PostSystem & Pick<ActorSystem, "ports">;
   readonly clock: Clock;

@@ -24,7 +24,7 @@ import { blobIn } from "../agent-executor-text.ts";
 import { authorOf } from "../council/roles.ts";
 import { jobSpecOf, type Prepared } from "./executor-command.ts";
 import type { JobBook } from "./job-book.ts";
-import { JobLog } from "./job-log.ts";
+import { JobLog, secretTexts } from "./job-log.ts";
 import { isOfFleet, knownResult, postMissing, postState } from "./job-posts.ts";
 import { backendIdOf, hasEnded, type JobRecord } from "./job-record.ts";
 import { type JobVerdict, judgeJob } from "./job-verdict.ts";
@@ -110,7 +110,7 @@ export class JobRun {
   }
 
   get #secrets(): readonly string[] {
-    return Object.values(this.#parts.setup.secretEnv);
+    return secretTexts(this.#parts.setup.secretEnv);
   }
 
   async #begin(change: Partial<JobRecord>): Promise<void> {

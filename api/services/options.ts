@@ -1,8 +1,8 @@
 // Which model a fleet's services have, by their options and variables.
-// Its key stays in the environment of whoever runs agents: actors/options.ts.
+// Its key stays in the environment of whoever runs agents: actors/options.ts. And how services find by it what the command line says.
 
 import type { ModelSpec } from "../../actors/index.ts";
-import { chooseModel } from "../options.ts";
+import { chooseModel, type FleetOptions } from "../options.ts";
 
 export interface ModelFlags {
   readonly model?: string;
@@ -29,4 +29,11 @@ export function tellExecutors(
   if (servers) env.FLOTILLA_SERVERS = servers;
   if (creds) env.FLOTILLA_CREDS = creds;
   if (prefix) env.FLOTILLA_PREFIX = prefix;
+}
+
+/** What services need of the fleet for the executors they start, they read from their host's variables: so options are made variables. */
+export function lendFleet({ servers, prefix, creds }: FleetOptions, env: NodeJS.ProcessEnv = process.env): void {
+  env.FLOTILLA_SERVERS = servers;
+  if (prefix !== undefined) env.FLOTILLA_PREFIX = prefix;
+  if (creds !== undefined) env.FLOTILLA_CREDS_TEXT = creds;
 }

@@ -18,7 +18,7 @@ import { wantsColour } from "../options.ts";
 import { makePaper } from "../paper.ts";
 import { aborted } from "../stop-signal.ts";
 import { addServiceFlags, type ServiceFlags, type ServicesChoice, servicesChoice } from "./flags.ts";
-import { tellExecutors } from "./options.ts";
+import { lendFleet, tellExecutors } from "./options.ts";
 
 const COLUMNS = 80;
 const LOOPBACK_CALL_MS = 30_000;
@@ -47,14 +47,16 @@ async function runServices(choice: ServicesChoice, { out, err, signal }: Termina
   try {
     const types = await services.serviceTypes(names);
     const { fleet, name, labels, lease } = node;
+    lendFleet(fleet);
     say("connecting …");
     await using system = await connect({ ...fleet, name, labels, lease, actors: types, accepts: true, log: log.sink });
     if (system.facts !== undefined) say(`Fleet       ${serverText(system.facts)}`);
+    // First the door: where it cannot listen, services that run somewhere are better left alone.
+    const opened = await openDoor(choice, system, services, log.sink);
+    door = opened?.door;
     const tell = (level: LogLine["level"], message: string) => log.sink({ level, message, ...at(system), data: {} });
     await services.startServices(system, names, choice.settings, { log: tell, signal });
     say(`Services    ${names.join(", ")}`);
-    const opened = await openDoor(choice, system, services, log.sink);
-    door = opened?.door;
     for (const { url, services: served } of door?.addresses ?? []) say(`RPC         ${url}  ${served.join(", ")}`);
     if (opened !== undefined) say(`Token       in ${opened.file}, for every call: authorization: Bearer …`);
     if (choice.settings.model === undefined && names.includes("orchestrator"))

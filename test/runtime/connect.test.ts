@@ -205,3 +205,12 @@ test("a log that throws breaks nothing", async () => {
   expect(isFlotillaError(await plain.one().then(undefined, (error: unknown) => error), "NoSuchActor")).toBe(true);
   plain.cast.one();
 });
+
+test("a name of 64 characters is a node's name, too", async () => {
+  const name = "n".repeat(64);
+  await using one = await connect({ name });
+  await using other = await connect({ name });
+  expect(one.node).toMatch(/^n{40,}-\w+$/);
+  expect(one.node.length).toBeLessThanOrEqual(64);
+  expect(other.node).not.toBe(one.node);
+});

@@ -3,7 +3,7 @@
 import { expect, it } from "vitest";
 import { workspaceLogs } from "../../../actors/events/channels.ts";
 import { feed } from "../../../actors/events/feed.ts";
-import { JobLog } from "../../../actors/workspace-runner/job-log.ts";
+import { JobLog, secretTexts } from "../../../actors/workspace-runner/job-log.ts";
 import type { JobRecord } from "../../../actors/workspace-runner/job-record.ts";
 import { DEDUPE_WINDOW_MS } from "../../../runtime/event-log.ts";
 import { connect } from "../../../runtime/index.ts";
@@ -39,4 +39,10 @@ it("JL1: what the topic has is not told again, and what is new is", async () => 
     if (lines.includes("two")) break;
   }
   expect(lines).toEqual(["one", "oops", "two"]);
+});
+
+it("tells nothing of secrets, and no more than that is left out", () => {
+  const creds = "-----BEGIN NATS USER JWT-----\neyJ0\n------END NATS USER JWT------\n\nSUAXY\n";
+  const secretEnv = { FLOTILLA_USER: "flotilla", FLOTILLA_PASS: "pass-1", FLOTILLA_CREDS_TEXT: creds };
+  expect(secretTexts(secretEnv)).toEqual(["pass-1", "eyJ0", "SUAXY"]);
 });
