@@ -37,7 +37,7 @@ export {
 export { type RankedResult, type Ranking, rank } from "./council/ranking.ts";
 export { AGENTS_MAX, agentIds, authorOf, type Role, roleNamed, roleNames } from "./council/roles.ts";
 export { type ScoreParts, WEIGHTS } from "./council/score-parts.ts";
-export { agentResults, type DataOf, workspaceLogs } from "./events/channels.ts";
+export { agentResults, type DataOf, deadEvents, workspaceLogs } from "./events/channels.ts";
 export { type By, bySchema } from "./events/envelope.ts";
 export { parse as parseEvent } from "./events/feed.ts";
 export { fleetActorTypes } from "./fleet-actor-types.ts";
