@@ -50,9 +50,7 @@ export interface ExecutorEnvironment {
   readonly sandbox?: "auto" | Sandbox;
 }
 
-/** A node's id is its name, "-" and as many characters by chance; ids have 64. */
-const CHANCE_LENGTH = 12;
-const NODE_NAME_MAX = 64 - 1 - CHANCE_LENGTH;
+const NODE_NAME_MAX = 64;
 
 /** Name of the node that a job's executor is (AX2). */
 export function executorName(jobId: string): string {
