@@ -16,7 +16,7 @@ export { type ExecutorOrder, executorName, loadExecutor } from "./agent-executor
 export { BLOB_PREFIX } from "./agent-executor-text.ts";
 export type { Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
 export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";
-
+export type { ChangeSet as ContextChangeSet } from "./context/change-set.ts";
 export type {
   ContextApi,
   ContextChange,
@@ -26,7 +26,7 @@ export type {
   Neighbourhood,
   RolePack,
 } from "./context/context-api.ts";
-
+export type { Ledger as ContextLedger } from "./context/ledger.ts";
 export {
   type CouncilAgent,
   type CouncilProgress,
@@ -37,11 +37,10 @@ export {
 export { type RankedResult, type Ranking, rank } from "./council/ranking.ts";
 export { AGENTS_MAX, agentIds, authorOf, type Role, roleNamed, roleNames } from "./council/roles.ts";
 export { type ScoreParts, WEIGHTS } from "./council/score-parts.ts";
-export { agentResults, type DataOf, workspaceLogs } from "./events/channels.ts";
+export { agentResults, type DataOf, deadEvents, workspaceLogs } from "./events/channels.ts";
 export { type By, bySchema } from "./events/envelope.ts";
 export { parse as parseEvent } from "./events/feed.ts";
 export { fleetActorTypes } from "./fleet-actor-types.ts";
-
 export type {
   Council,
   CouncilMember,
@@ -75,8 +74,6 @@ export { contentKey, type TaskContent } from "./result-cache.ts";
 export type { ServiceName } from "./service-handles.ts";
 export {
   type Client,
-  contextOf,
-  orchestratorOf,
   planningOf,
   runnerOf,
   type ServiceCall,

@@ -41,43 +41,65 @@ export type Client<Api> = {
   [M in keyof Api as Api[M] extends (...args: never[]) => Promise<unknown> ? M : never]: Api[M];
 };
 
-/** Calls a service by its name. Throws what it throws; ServiceAbsent or Unavailable when it was not there for the whole time. */
-export function serviceClient<Api>(
-  system: ActorSystem,
-  name: ServiceName,
-  { timeoutMs = TIMEOUT_MS, signal }: ServiceCall = {},
-): Client<Api> {
-  let known: Promise<Callable> | undefined;
-  const call = async (method: string, args: unknown[]): Promise<unknown> => {
-    const untilMs = system.clock.now() + timeoutMs;
+/** The services of one system's fleet. Where each lives is remembered for all calls, until one does not find it there. */
+export class ServiceClients {
+  readonly #system: ActorSystem;
+  readonly #known = new Map<ServiceName, Promise<Callable>>();
+
+  constructor(system: ActorSystem) {
+    this.#system = system;
+  }
+
+  /** Calls a service by its name. Throws what it throws; ServiceAbsent or Unavailable when it was not there for the whole time. */
+  of<Api>(name: ServiceName, call: ServiceCall = {}): Client<Api> {
+    return new Proxy({} as Client<Api>, {
+      get: (_, method) =>
+        typeof method === "string" && method !== "then"
+          ? (...args: unknown[]) => this.#call(name, call, method, args)
+          : undefined,
+    });
+  }
+
+  async #call(
+    name: ServiceName,
+    { timeoutMs = TIMEOUT_MS, signal }: ServiceCall,
+    method: string,
+    args: unknown[],
+  ): Promise<unknown> {
+    const { clock } = this.#system;
+    const untilMs = clock.now() + timeoutMs;
     for (;;) {
+      const known = this.#handle(name);
       try {
-        known ??= system.get(name, undefined, SERVICES) as unknown as Promise<Callable>;
         const handle = await known;
-        const leftMs = Math.max(1, untilMs - system.clock.now());
+        const leftMs = Math.max(1, untilMs - clock.now());
         const options = { timeoutMs: leftMs, ...(signal !== undefined && { signal }) };
         return await handle.with(options)[method]?.(...args);
       } catch (error) {
-        known = undefined;
         const mayRepeat = isFlotillaError(error) && NOT_RUN.has(error.code);
-        const isOver = system.clock.now() + AGAIN_MS >= untilMs;
+        if (this.#known.get(name) === known) this.#known.delete(name);
+        const isOver = clock.now() + AGAIN_MS >= untilMs;
         if (isOver && isFlotillaError(error, "NoSuchActor")) throw absent(name);
         if (!mayRepeat || signal?.aborted || isOver) throw error;
-        await sleep(system.clock, AGAIN_MS, signal);
+        await sleep(clock, AGAIN_MS, signal);
       }
     }
-  };
-  return new Proxy({} as Client<Api>, {
-    get: (_, method) =>
-      typeof method === "string" && method !== "then" ? (...args: unknown[]) => call(method, args) : undefined,
-  });
+  }
+
+  #handle(name: ServiceName): Promise<Callable> {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const found = this.#system.get(name, undefined, SERVICES) as unknown as Promise<Callable>;
+    this.#known.set(name, found);
+    return found;
+  }
 }
 
 export const planningOf = (system: ActorSystem, call?: ServiceCall): Client<PlanningApi> =>
-  serviceClient(system, "planning", call);
+  new ServiceClients(system).of("planning", call);
 export const contextOf = (system: ActorSystem, call?: ServiceCall): Client<ContextApi> =>
-  serviceClient(system, "context", call);
+  new ServiceClients(system).of("context", call);
 export const orchestratorOf = (system: ActorSystem, call?: ServiceCall): Client<OrchestratorApi> =>
-  serviceClient(system, "orchestrator", call);
+  new ServiceClients(system).of("orchestrator", call);
 export const runnerOf = (system: ActorSystem, call?: ServiceCall): Client<WorkspaceRunnerApi> =>
-  serviceClient(system, "workspace-runner", call);
+  new ServiceClients(system).of("workspace-runner", call);

@@ -3,6 +3,8 @@
 //
 // SV1  A service that runs with the same settings is left alone; one with others is stopped and started with these. What it was started with
 //      is kept in the fleet's store, without secrets: those are the hosts' own (options.ts).
+//      They are written after what ran before was stopped and before the service is started, and compared after it was looked up: so of
+//      several hosts that start at once none stops what another has just started with the same settings.
 //      Tables that cannot be used are found out before anything is stopped for them.
 // SV2  A service whose node has died comes back by the runtime within the lease. Starting waits for that instead of making a second one.
 
@@ -10,6 +12,7 @@ import { z } from "zod";
 import {
   type ActorSystem,
   type ActorType,
+  type AnyHandle,
   isFlotillaError,
   type LogLevel,
   type SpawnOptions,
@@ -102,6 +105,7 @@ async function startPatiently(
       return await startService(system, name, service);
     } catch (error) {
       if (!isFlotillaError(error) || !error.retryable || signal.aborted) throw error;
+      // Its words change with each look, for the times in them.
       if (told !== error.code) log("info", `waiting for the service ${name}: ${error.message}`);
       told = error.code;
       await sleep(system.clock, AGAIN_MS, signal);
@@ -113,7 +117,7 @@ async function startPatiently(
 async function checkTables({ storyTable, rigor, scopes }: ServiceSettings): Promise<void> {
   if (storyTable !== undefined) await (await import("./planning/story-table.ts")).readStoryTable(storyTable);
   if (rigor !== undefined) await (await import("./workspace-score/rigor-table.ts")).loadRigor(rigor);
-  if (scopes !== undefined) await (await import("./context/scopes.ts")).ScopePolicy.read(scopes);
+  if (scopes !== undefined) await (await import("./context/scopes.ts")).ScopePolicy.parse(scopes);
 }
 
 function argsOf(name: ServiceName, settings: ServiceSettings): readonly unknown[] {
@@ -133,18 +137,29 @@ function argsOf(name: ServiceName, settings: ServiceSettings): readonly unknown[
 async function startService(system: ActorSystem, name: ServiceName, { type, args }: Service): Promise<void> {
   const documents = new Documents(system, "services.started", startedSchema);
   const wanted = { settings: JSON.stringify([type.version, args]) };
+  const running = await serviceNow(system, name);
   const started = await documents.get(name);
-  const isSame = started?.value.settings === wanted.settings;
-  if (!isSame) await stopService(system, name);
+  if (started?.value.settings !== wanted.settings) {
+    if (running !== undefined) await stopService(system, running);
+    // Who is quicker with other settings at this moment wins; the next start mends it.
+    await (started === undefined ? documents.create(name, wanted) : documents.replace(started, wanted));
+  }
   const options = { name, namespace: SERVICES, detached: true, getIfExists: true, concurrency: CONCURRENCY, args };
   await system.spawn(type, options as SpawnOptions<never[]> & { readonly args: never[] });
-  // Somebody who starts them at the same moment with other settings wins or loses as a whole the next time.
-  if (!isSame) await (started === undefined ? documents.create(name, wanted) : documents.replace(started, wanted));
 }
 
-async function stopService(system: ActorSystem, name: ServiceName): Promise<void> {
+async function serviceNow(system: ActorSystem, name: ServiceName): Promise<AnyHandle | undefined> {
   try {
-    await system.stop(await system.get(name, undefined, SERVICES));
+    return await system.get(name, undefined, SERVICES);
+  } catch (error) {
+    if (isFlotillaError(error, "NoSuchActor")) return undefined;
+    throw error;
+  }
+}
+
+async function stopService(system: ActorSystem, service: AnyHandle): Promise<void> {
+  try {
+    await system.stop(service);
   } catch (error) {
     if (!isFlotillaError(error, "NoSuchActor") && !isFlotillaError(error, "ActorEnded")) throw error;
   }

@@ -1,5 +1,7 @@
 // The services of a fleet as the doors see them. It is loaded by `loadServices` (index.ts), so that a host without services holds none of it.
 
+export { type ContextOnGraph, type ContextParts, contextOn } from "./context/context-parts.ts";
+export { LadybugGraph } from "./context/ladybug-graph.ts";
 export { asyncApi } from "./events/asyncapi.ts";
 export { CHANNELS } from "./events/channels.ts";
 export { type Fed, feed, parse } from "./events/feed.ts";
@@ -11,7 +13,7 @@ export {
   runnerOf,
   SERVICE_NAMES,
   SERVICES,
-  serviceClient,
+  ServiceClients,
 } from "./service-handles.ts";
 export { serviceTypes, startServices, watchDeliberation } from "./service-host.ts";
 export { openRules } from "./service-rules.ts";

@@ -1,5 +1,5 @@
 // `flotilla approvals`: what waits for a person, and a person's answer.
-// Who may decide what the planning service knows; who the person is nobody does (SC1).
+// Who may decide what the planning service knows; who the person is nobody does (CS1).
 //
 // AP1  Status 2: a guard stands against what was approved; it still waits.
 

@@ -1,4 +1,4 @@
-// `flotilla dead-letters`: tasks of a fleet that failed for good, listed, shown and replayed.
+// `flotilla dead-letters`: tasks of a fleet that failed for good, listed, shown and replayed; and the way to its dead events (dead-events.ts).
 // It decides nothing about them; runtime/tasks/dead-letters.ts does.
 //
 // DL1  With --json stdout holds one JSON value and nothing else.
@@ -26,7 +26,7 @@ const STACK_LINES_MAX = 12;
 export function addDeadLetterCommands(program: Command, terminal: Terminal, done: (status: number) => void): void {
   const group = program
     .command("dead-letters")
-    .description("tasks that failed for good: list them, show why, run them again");
+    .description("tasks that failed for good, and events that were passed over: list them, show why, run tasks again");
   const add = (action: Action, ids: string, description: string) =>
     addFleetFlags(group.command(`${action}${ids}`).description(description))
       .option("--json", "print JSON and nothing else")
@@ -41,6 +41,15 @@ export function addDeadLetterCommands(program: Command, terminal: Terminal, done
   add("list", "", "all of them, the longest dead first");
   add("show", " <id>", "one of them, with every attempt");
   add("replay", " <ids...>", "put them into the queue again, under their ids");
+  addFleetFlags(group.command("events").description("events that a service passed over, and why"))
+    .option("--json", "print JSON and nothing else")
+    .allowExcessArguments(false)
+    .action(async (flags: Flags) => {
+      // The services' schemas, which tasks need none of.
+      const { deadEventsCommand } = await import("./dead-events.ts");
+      await using fleet = await connect(fleetOptions(flags));
+      done(await deadEventsCommand(fleet, flags.json ?? false, terminal));
+    });
 }
 
 type Action = "list" | "show" | "replay";

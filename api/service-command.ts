@@ -1,7 +1,7 @@
 // What the commands over the fleet's services share: reaching them, who the person is, and where they print.
 //
-// SC1  Who a person is is what they say: the fleet checks who may reach it, and no further. What is recorded says a name; the commands say so.
-// SC2  With --json stdout holds one JSON value and nothing else.
+// CS1  Who a person is is what they say: the fleet checks who may reach it, and no further. What is recorded says a name; the commands say so.
+// CS2  With --json stdout holds one JSON value and nothing else.
 
 import { userInfo } from "node:os";
 import type { Command } from "commander";
@@ -69,7 +69,7 @@ export const addPersonFlags = (command: Command): Command =>
     .option("--as <name>", "who you are, for the record; nobody checks it (default: your name on this machine)")
     .option("--role <role>", "as what: po, architect, qa, … (default: none)");
 
-/** The person who makes a change (SC1). Throws OptionInvalid. */
+/** The person who makes a change (CS1). Throws OptionInvalid. */
 export function personOf({ as = userInfo().username, role }: PersonFlags): By {
   const parsed = bySchema.safeParse({ kind: "human", id: as, ...(role !== undefined && { role }) });
   if (parsed.success) return parsed.data;
@@ -95,11 +95,11 @@ async function onFleet<T>(flags: FleetFlags, run: (fleet: ActorSystem) => Promis
   }
 }
 
-/** Under which name something was recorded (SC1). */
+/** Under which name something was recorded (CS1). */
 export const recordedText = ({ id, role }: By): string =>
   `Recorded as ${plain(id)}${role === undefined ? "" : ` (${plain(role)})`}; nobody has checked the name.`;
 
-/** One JSON value (SC2), or text. */
+/** One JSON value (CS2), or text. */
 export function print<T>({ terminal, json }: Place, value: T, text: () => string): void {
   terminal.out.write(json ? `${JSON.stringify(value)}\n` : text());
 }

@@ -16,8 +16,11 @@ export function tableText(rows: readonly (readonly string[])[], right: readonly 
   return [paper.colour.bold(head), ...body.map((line) => cut(line, Math.max(paper.columns, head.length)))];
 }
 
-const doneOf = (tasks: readonly Task[]): string =>
-  tasks.length === 0 ? "-" : `${tasks.filter(({ status }) => status === "done").length}/${tasks.length}`;
+/** Of those that are still wanted: tasks of a plan that was sent back stay with their story. */
+function doneOf(tasks: readonly Task[]): string {
+  const wanted = tasks.filter(({ status }) => status !== "cancelled");
+  return wanted.length === 0 ? "-" : `${wanted.filter(({ status }) => status === "done").length}/${wanted.length}`;
+}
 
 export function storiesText(stories: readonly Story[], paper: Paper): string {
   if (stories.length === 0) return 'No stories. Create one with: flotilla story create --title "…"\n';
@@ -51,6 +54,7 @@ function nextLines(events: readonly Available[], { colour, columns }: Paper): st
 
 const indented = (text: string, columns: number): string[] =>
   plain(text)
+    .trimEnd()
     .split("\n")
     .flatMap((line) => (line.trim() === "" ? [""] : wrap(line, columns - 2).map((part) => `  ${part}`)));
 

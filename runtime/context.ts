@@ -37,6 +37,11 @@ export interface ActorContext {
   readonly self: AnyHandle;
   /** Aborts when the message in hand is cancelled or the actor ends. Outside a message: never. */
   readonly signal: AbortSignal;
+  /**
+   * Aborts when this life of the actor is over, whichever way: after onStop, or at once and without it when the actor is killed or fails or
+   * its node loses its lease. What it does beside its messages must end by it, else it goes on beside the next life.
+   */
+  readonly life: AbortSignal;
   /** When the message in hand stops mattering, in milliseconds since the epoch; Infinity when never. */
   readonly deadlineMs: number;
   /**
@@ -131,6 +136,9 @@ export function makeContext(cell: Cell, clock: Clock, environment: ContextEnviro
     },
     get signal() {
       return currentRunning()?.message?.signal ?? neverAborted();
+    },
+    get life() {
+      return isOver(cell) ? AbortSignal.abort() : cell.life.signal;
     },
     get deadlineMs() {
       return currentRunning()?.message?.deadlineMs ?? NEVER;

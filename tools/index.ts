@@ -1,6 +1,18 @@
 // What an agent may do to the world, as the rest of the house sees it. Other folders import tools/ from here only.
 
 export { type Audit, type AuditEntry, type AuditFilter, type AuditRecord, MemoryAudit } from "./audit.ts";
+export {
+  type BackendJob,
+  type JobEnd,
+  type JobLine,
+  type JobSpec,
+  WORKSPACE_ARGUMENT,
+  type WorkspaceBackend,
+  type WorkspaceSource,
+} from "./jobs/backend.ts";
+export { ContainerBackend, type ContainerBackendOptions } from "./jobs/container-backend.ts";
+export { KubernetesBackend, type KubernetesBackendOptions } from "./jobs/kubernetes-backend.ts";
+export { ProcessBackend, type ProcessBackendOptions } from "./jobs/process-backend.ts";
 export { type LintFinding, lintChanged } from "./lint.ts";
 export { type ToolsOptions, toolsOptions } from "./options.ts";
 export {
@@ -44,15 +56,6 @@ export {
 } from "./tool.ts";
 export { describeTools, type ToolSchema, toolSchemas } from "./tool-schema.ts";
 export {
-  type BackendJob,
-  type JobEnd,
-  type JobLine,
-  type JobSpec,
-  WORKSPACE_ARGUMENT,
-  type WorkspaceBackend,
-  type WorkspaceSource,
-} from "./workspace/backend.ts";
-export {
   bundleStart,
   bundleWork,
   type CloneBundleRequest,
@@ -70,7 +73,6 @@ export {
   cloneRemote,
   publishBranch,
 } from "./workspace/checkout.ts";
-export { ContainerBackend, type ContainerBackendOptions } from "./workspace/container-backend.ts";
 export { lendDependencies } from "./workspace/dependencies.ts";
 export {
   Depot,
@@ -83,10 +85,8 @@ export {
   storyBranch,
 } from "./workspace/depot.ts";
 export type { DepotOrigin } from "./workspace/depot-origin.ts";
-export { KubernetesBackend, type KubernetesBackendOptions } from "./workspace/kubernetes-backend.ts";
 export { type PathPurpose, type ResolvedPath, resolveInside } from "./workspace/paths.ts";
 export { type PreparedClone, prepareClone } from "./workspace/prepared-clone.ts";
-export { ProcessBackend, type ProcessBackendOptions } from "./workspace/process-backend.ts";
 export { openProcessWorkspace, type ProcessWorkspaceOptions } from "./workspace/process-workspace.ts";
 export { inspectRepository, type Repository } from "./workspace/repository.ts";
 export { openWorkFolder, removeLeftFolders, type WorkFolder } from "./workspace/work-folder.ts";

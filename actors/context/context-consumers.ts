@@ -7,7 +7,8 @@
 //
 // CC1  Positions are in the graph, beside what was read: a graph that is lost or new is filled from the oldest events that the log keeps,
 //      whatever the fleet's store says; one that is moved or restored goes on from where it was.
-// CC2  A position past the end of the log means another log: it is read from its start. What is known already is recognised by its key.
+// CC2  Positions are those of one log (context-parts.ts names it), and one past its end means another, too: then it is read from its start.
+//      What is known already is recognised by its key.
 
 import { type ActorSystem, isFlotillaError, type LogLevel } from "../../runtime/index.ts";
 import { agentResults, agileEvents, type Channel, contextChanges, workspaceJobs } from "../events/channels.ts";
@@ -32,45 +33,46 @@ export interface ContextConsumerParts {
 /** Consumes until the signal aborts or the system is closed. Never rejects. */
 export async function consumeForContext({ intake, service, ...parts }: ContextConsumerParts): Promise<void> {
   const consumers = [
-    started(parts, {
-      ...{ name: PLANNING, channel: agileEvents },
+    consume({
+      ...consumer(parts, PLANNING),
+      channel: agileEvents,
       laneOf: ({ data }) => ("storyId" in data ? (data.storyId ?? "") : ""),
       handle: async (event, place) => void (await intake.take(event, place, agileChanges(event))),
     }),
-    started(parts, {
-      ...{ name: "context-results", channel: agentResults },
+    consume({
+      ...consumer(parts, "context-results"),
+      channel: agentResults,
       laneOf: ({ correlationId }) => correlationId,
       handle: (event, place) => intake.takeResult(event, place),
     }),
-    started(parts, {
-      ...{ name: "context-jobs", channel: workspaceJobs },
+    consume({
+      ...consumer(parts, "context-jobs"),
+      channel: workspaceJobs,
       laneOf: ({ data }) => data.storyId,
       handle: (event, place) => intake.takeJob(event, place),
     }),
-    started(parts, {
-      ...{ name: "context-changes", channel: contextChanges },
+    consume({
+      ...consumer(parts, "context-changes"),
+      channel: contextChanges,
       laneOf: ({ data }) => data.storyId,
       handle: async (event, place) => void (await service.takeChange(event, place)),
     }),
   ];
-  await Promise.all(consumers);
+  const ended = consumers.map((consuming) =>
+    consuming.catch((error: unknown) => {
+      if (!isFlotillaError(error, "Closed")) parts.log("error", "a consumer ended", { error: String(error) });
+    }),
+  );
+  await Promise.all(ended);
 }
 
-async function started<C extends Channel>(
+function consumer(
   { system, ledger, log, signal }: Omit<ContextConsumerParts, "intake" | "service">,
-  own: Pick<ConsumerOptions<C>, "name" | "channel" | "handle" | "laneOf">,
-): Promise<void> {
+  name: string,
+): Pick<ConsumerOptions<Channel>, "system" | "name" | "log" | "signal" | "position" | "onGap" | "concurrency"> {
   const onGap = async () =>
-    log("warn", "events were dropped from the log before the graph had them: it lacks what they said", {
-      consumer: own.name,
-    });
-  const position = positionIn(ledger, system, own.name);
-  try {
-    await consume({ ...own, system, log, signal, position, onGap, concurrency: CONCURRENCY });
-  } catch (error) {
-    if (!isFlotillaError(error, "Closed"))
-      log("error", "a consumer ended", { consumer: own.name, error: String(error) });
-  }
+    log("warn", "events were dropped from the log before the graph had them: it lacks what they said", { name });
+  return { system, name, log, signal, onGap, position: positionIn(ledger, system, name), concurrency: CONCURRENCY };
 }
 
 /** CC1, CC2. */

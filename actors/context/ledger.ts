@@ -48,12 +48,15 @@ interface Head {
 export class Ledger {
   readonly #graph: Graph;
   readonly #random: Random;
+  readonly #log: string;
   #waiting: Waiting[] = [];
   #writing = false;
 
-  constructor(graph: Graph, random: Random) {
+  /** `log`: which event log positions are in; those in another are as good as none. */
+  constructor(graph: Graph, random: Random, log = "") {
     this.#graph = graph;
     this.#random = random;
+    this.#log = log;
   }
 
   /** Resolves when it is in the graph (LE1, LE2). Throws GraphUnavailable: it may be in, the same key again is safe. Throws GraphRefused. */
@@ -69,12 +72,17 @@ export class Ledger {
 
   /** The first event that a source has not read. */
   async position(source: string): Promise<number | undefined> {
-    const [row] = await this.#graph.run("MATCH (p:Position {id: $source}) RETURN p.sequence AS sequence", { source });
+    const id = this.#placeOf(source);
+    const [row] = await this.#graph.run("MATCH (p:Position {id: $id}) RETURN p.sequence AS sequence", { id });
     return row === undefined ? undefined : Number(row.sequence);
   }
 
   async setPosition(source: string, sequence: number): Promise<void> {
     await this.#queue({ kind: "position", source, sequence });
+  }
+
+  #placeOf(source: string): string {
+    return `${source} ${this.#log}`;
   }
 
   #queue(work: Work): Promise<Applied> {
@@ -153,7 +161,7 @@ export class Ledger {
       sets.push(stamped(work.set, version));
     }
     const positions = batch.flatMap(({ work }) =>
-      work.kind === "position" ? [{ id: work.source, sequence: work.sequence }] : [],
+      work.kind === "position" ? [{ id: this.#placeOf(work.source), sequence: work.sequence }] : [],
     );
     const next = head.version + sets.length;
     return [

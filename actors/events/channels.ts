@@ -222,7 +222,7 @@ export const workspaceLogs = {
       }),
     ),
   },
-  audience: "people: flotilla job logs, dashboards",
+  audience: "people: flotilla jobs logs, dashboards",
 } as const satisfies Channel;
 
 export const workspaceJobs = {

@@ -2,6 +2,7 @@
 // What it answers is in orchestrator-service.ts, loaded when the actor starts: a node that has none holds no models in memory.
 
 import { type ActorHooks, actorContext, defineActor } from "../../runtime/index.ts";
+import { stopWithLife } from "../service-life.ts";
 import type {
   DeliberationRequest,
   DeliberationUpdate,
@@ -22,6 +23,7 @@ class OrchestratorActor implements OrchestratorApi, ActorHooks {
     const { system, random, log } = actorContext();
     const { openOrchestrator } = await import("./orchestrator-parts.ts");
     this.#service = openOrchestrator({ system, random, settings: this.#settings, log });
+    stopWithLife(() => this.onStop());
     await this.#service.start();
   }
 

@@ -35,7 +35,7 @@ import { problemOf, workId } from "./story-flow-attempts.ts";
 import { TaskDispatch } from "./story-flow-dispatch.ts";
 import { fail } from "./story-flow-errors.ts";
 import { forConsumer, type Log, patiently, StoryLanes, unlessAborted } from "./story-flow-lanes.ts";
-import { askOnce, DERIVE, VERIFY } from "./story-flow-questions.ts";
+import { askAboutTask, askOnce, DERIVE, TASK, tryAgain, VERIFY } from "./story-flow-questions.ts";
 import { StoryResults } from "./story-flow-results.ts";
 import { FLOW, flowChange, freshIds, nextSteps, OPEN_STATES, type PlanDraft, type Step } from "./story-flow-steps.ts";
 import { StoryVerification } from "./story-flow-verification.ts";
@@ -236,7 +236,9 @@ export class StoryFlow {
       case "task.changed":
         return this.#onTaskChanged(event.data);
       case "approval.decided": {
-        const { storyId, subject, decision } = event.data;
+        const { storyId, taskId, subject, decision } = event.data;
+        if (storyId !== undefined && taskId !== undefined && subject === TASK && decision === "approved")
+          return tryAgain(this.#options.planning, storyId, taskId);
         if (storyId === undefined || (subject !== VERIFY && subject !== DERIVE) || decision !== "approved") return;
         this.#verification.forget(storyId);
         this.#refused.delete(storyId);
@@ -245,8 +247,10 @@ export class StoryFlow {
     }
   }
 
-  /** What the flow itself changes it has acted on; what people change is a task to send, or an attempt to call back. */
-  async #onTaskChanged({ storyId, taskId, status, attempt }: TaskChanged): Promise<void> {
+  /** What the flow itself changes it has acted on, but for a failure, which a person is told of; what people change is a task to send, or an attempt to call back. */
+  async #onTaskChanged(changed: TaskChanged): Promise<void> {
+    const { storyId, taskId, status, attempt } = changed;
+    if (status === "failed") await askAboutTask(this.#options.planning, changed);
     if (status === "cancelled" && attempt > 0) await this.#callBack(storyId, taskId, attempt);
     if (status === "pending" || status === "cancelled") await this.#advanceById(storyId);
   }

@@ -24,7 +24,7 @@ const openOf = (tasks: readonly Task[]): string | undefined => {
 
 function readiness({ readiness: { score, threshold, findings }, rigor }: Story): string | undefined {
   if (score >= threshold) return undefined;
-  const found = findings.map(({ code, message }) => `${code}: ${message}`).join("; ");
+  const found = findings.map(({ code, message }) => `${code}: ${message}`).join(" ");
   return `The story scores ${score}, and ${rigor} needs ${threshold}${found === "" ? "" : `. ${found}`}`;
 }
 

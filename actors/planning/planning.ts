@@ -3,6 +3,7 @@
 
 import { readFile } from "node:fs/promises";
 import { actorContext, defineActor, type SpawnOptions } from "../../runtime/index.ts";
+import { stopWithLife } from "../service-life.ts";
 import type { PlanningApi } from "./planning-api.ts";
 import { PlanningService } from "./planning-service.ts";
 import type { PlanningRules } from "./rules.ts";
@@ -52,6 +53,7 @@ class PlanningActor implements PlanningApi {
     const [table, rules] = await Promise.all([readStoryTable(text), loadRules(this.#settings.rigor)]);
     const trace = () => actorContext().trace?.traceparent;
     this.#started = new PlanningService({ system, timers, random, table, rules, log, trace });
+    stopWithLife(() => this.onStop());
     await this.#started.start();
   }
 

@@ -3,13 +3,14 @@
 // JL1  A line has a number in its stream, which is in the event's key; who reads a job from its beginning again leaves out what the topic has.
 // JL2  At most BURST lines at once and LINES_PER_SECOND over time, LINES_MAX of a try: the log is everybody's, and its oldest events go first.
 //      What is left out is counted in the next line.
+// JL3  Lines wait while the fleet's log cannot be reached: the job prints on into its own files.
 
-import { type ActorSystem, type Clock, topicFilter } from "../../runtime/index.ts";
+import { type ActorSystem, type Clock, sleep, topicFilter } from "../../runtime/index.ts";
 import { type BackendJob, type JobLine, redactText } from "../../tools/index.ts";
 import { topicOf, workspaceLogs } from "../events/channels.ts";
 import { parse } from "../events/feed.ts";
 import { type PostSystem, postEvent } from "../events/post.ts";
-import { RUNNER } from "./job-posts.ts";
+import { isOfFleet, RUNNER } from "./job-posts.ts";
 import { backendIdOf, type JobRecord } from "./job-record.ts";
 
 const BURST = 200;
@@ -18,6 +19,8 @@ const LINES_MAX = 5_000;
 const LINE_CHARS_MAX = 4_000;
 const PAGE = 500;
 const SECRET_LENGTH_MIN = 4;
+const PAUSE_MIN_MS = 100;
+const PAUSE_MAX_MS = 5_000;
 
 /**
  * What must not be told of an executor's secret variables, by line: texts of several are printed so. A user's name is none, and may be a word
@@ -60,18 +63,22 @@ export class JobLog {
 
   /** Posts what the job prints until it has ended or the signal aborts. */
   async stream(job: BackendJob, signal: AbortSignal): Promise<void> {
-    const known = await this.#known();
+    const known = await this.#again(() => this.#known(), signal);
     for await (const { stream, line } of job.logs(signal)) {
       const number = ++this.#seen[stream];
       const text = this.#redacted(line);
       if (stream === "stderr" && text.trim() !== "") this.#lastWords = text;
-      if (number > known[stream]) await this.#take({ stream, line: text }, number);
+      if (number > known[stream]) await this.#take({ stream, line: text }, number, signal);
     }
     if (this.#dropped > 0 && !signal.aborted)
-      await this.#post({ stream: "stderr", line: `[${this.#dropped} lines were left out before the end]` }, "end");
+      await this.#post(
+        { stream: "stderr", line: `[${this.#dropped} lines were left out before the end]` },
+        "end",
+        signal,
+      );
   }
 
-  async #take(line: JobLine, number: number): Promise<void> {
+  async #take(line: JobLine, number: number, signal: AbortSignal): Promise<void> {
     const nowMs = this.#options.clock.monotonic();
     this.#room = Math.min(BURST, this.#room + ((nowMs - this.#roomAtMs) / 1_000) * LINES_PER_SECOND);
     this.#roomAtMs = nowMs;
@@ -81,19 +88,33 @@ export class JobLog {
     }
     this.#room--;
     this.#posted++;
-    await this.#post(line, String(number));
+    await this.#post(line, String(number), signal);
     this.#dropped = 0;
   }
 
-  async #post({ stream, line }: JobLine, number: string): Promise<void> {
+  async #post({ stream, line }: JobLine, number: string, signal: AbortSignal): Promise<void> {
     const { jobId, request } = this.#record;
-    await postEvent(this.#options.system, RUNNER, workspaceLogs, {
+    const posting = {
       type: "workspace.logged",
       data: { jobId, line, stream, dropped: this.#dropped },
       key: `${this.#prefix}${stream} ${number}`,
       correlationId: request.storyId,
       topic: [jobId],
-    });
+    } as const;
+    await this.#again(() => postEvent(this.#options.system, RUNNER, workspaceLogs, posting), signal);
+  }
+
+  /** JL3 */
+  async #again<T>(run: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    for (let failures = 0; ; failures++) {
+      try {
+        return await run();
+      } catch (error) {
+        if (signal.aborted || !isOfFleet(error)) throw error;
+        const pauseMs = Math.min(PAUSE_MAX_MS, PAUSE_MIN_MS * 2 ** Math.min(failures, 10));
+        await sleep(this.#options.clock, pauseMs, signal);
+      }
+    }
   }
 
   get #prefix(): string {

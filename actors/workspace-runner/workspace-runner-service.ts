@@ -1,5 +1,5 @@
 // The workspace runner: takes requests for agents, runs each as a job in a workspace, and keeps the branches of stories.
-// It is not where workspaces run (tools/workspace/backend.ts), what one job goes through (job-run.ts), nor who decides what is wanted.
+// It is not where workspaces run (tools/jobs/backend.ts), what one job goes through (job-run.ts), nor who decides what is wanted.
 //
 //     agent.requests ─▶ a record, then acknowledged ─▶ queue by priority ─▶ at most runningMax JobRuns
 //

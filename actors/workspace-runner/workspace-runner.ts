@@ -5,6 +5,7 @@
 
 import { actorContext, defineActor } from "../../runtime/index.ts";
 import { ownNode } from "../own-node.ts";
+import { stopWithLife } from "../service-life.ts";
 import { runnerHostOptions } from "./options.ts";
 import { openBackend } from "./runner-backend.ts";
 import { type RunnerSettings, type RunnerSetup, runnerSetup } from "./runner-settings.ts";
@@ -31,6 +32,7 @@ class WorkspaceRunnerActor implements WorkspaceRunnerApi {
     const backend = await openBackend(this.#setup, { clock, random });
     const depot = new Depot(this.#setup.folder, new StoryBranches(system));
     const service = new Service({ system, backend, depot, setup: this.#setup, random, log });
+    stopWithLife(() => service.stop());
     try {
       await service.start();
     } catch (error) {

@@ -1,60 +1,75 @@
 // fleet.storycoach.v1 over the story coach, who keeps nothing and lives in this process.
 
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { type Finding, type Rigor, rigorSchema } from "../../actors/index.ts";
-import type { StoryCoachService } from "../proto/gen/fleet/storycoach/v1/storycoach_pb.js";
-import { checked, fieldInvalid, present } from "./values.ts";
+import { type Finding, type Rigor, rigorSchema, type ServiceCall, type Story } from "../../actors/index.ts";
+import type {
+  OpinionSchema,
+  ScoreStoryResponseSchema,
+  StoryCoachService,
+} from "../proto/gen/fleet/storycoach/v1/storycoach_pb.js";
+import { callOf } from "./call.ts";
+import { checked, present } from "./values.ts";
 
-export interface StoryWords {
-  readonly title: string;
-  readonly description: string;
-  readonly criteria: readonly string[];
-}
+type StoryWords = Pick<Story, "title" | "description" | "criteria">;
 
-export interface CoachScore {
+type CoachOpinion = { readonly model: string } & (
+  | { readonly score: number; readonly findings: readonly string[]; readonly suggestions: readonly string[] }
+  | { readonly error: { readonly code: string; readonly message: string } }
+);
+
+interface CoachScore {
   /** 0 to 100. */
   readonly score: number;
-  /** What it takes to be worked on. */
+  readonly parts: readonly { readonly part: string; readonly points: number; readonly max: number }[];
+  readonly findings: readonly Finding[];
   readonly threshold: number;
-  /** `points`: lost by it. */
-  readonly findings: readonly (Finding & { readonly points?: number })[];
-  /** Points by part. */
-  readonly parts: Readonly<Record<string, number>>;
-  /** A model's, where one is configured. */
-  readonly opinion?: { readonly score: number; readonly findings: readonly string[] };
+  readonly ready: boolean;
+  readonly opinion?: CoachOpinion;
 }
 
-/** Who helps to write stories; the integration binds it to the coach and, where there is one, to a model. */
+/** What the door asks of the coach (actors/story-coach/). */
 export interface Coach {
-  score(story: StoryWords, rigor: Rigor, signal: AbortSignal): Promise<CoachScore>;
-  refine(story: StoryWords, signal: AbortSignal): Promise<StoryWords>;
-  suggest(goal: string, signal: AbortSignal): Promise<StoryWords>;
+  score(story: StoryWords, rigor: Rigor, call: ServiceCall): Promise<CoachScore>;
+  refine(
+    story: StoryWords,
+    rigor: Rigor,
+    call: ServiceCall,
+  ): Promise<{ readonly story: StoryWords; readonly before: Story["readiness"]; readonly after: CoachScore }>;
+  suggest(goal: string, count: number): readonly StoryWords[];
 }
 
 const wordsMessage = ({ title, description, criteria }: StoryWords) => ({ title, description, ac: [...criteria] });
 
+const opinionMessage = (opinion: CoachOpinion): MessageInitShape<typeof OpinionSchema> =>
+  "error" in opinion
+    ? { model: opinion.model, error: { ...opinion.error } }
+    : { ...opinion, findings: [...opinion.findings], suggestions: [...opinion.suggestions] };
+
+const scoreMessage = (scored: CoachScore): MessageInitShape<typeof ScoreStoryResponseSchema> =>
+  present({
+    total: Math.floor(scored.score),
+    findings: scored.findings.map(({ code, message, part }) => ({ code, message, part })),
+    threshold: scored.threshold,
+    ready: scored.ready,
+    parts: scored.parts.map(({ part: name, points, max }) => ({ name, points, max })),
+    opinion: scored.opinion && opinionMessage(scored.opinion),
+  });
+
+const rigorOf = (rigor: string): Rigor => checked(rigorSchema, rigor || "L1", "rigor");
+
 export const coachService = (coach: Coach): ServiceImpl<typeof StoryCoachService> => ({
-  async scoreStory({ title, description, ac, rigor }, { signal }) {
-    const level = checked(rigorSchema, rigor || "L1", "rigor");
-    const scored = await coach.score({ title, description, criteria: ac }, level, signal);
-    return present({
-      total: Math.floor(scored.score),
-      threshold: Math.ceil(scored.threshold),
-      findings: scored.findings.map(({ code, message, part, points = 0 }) => ({
-        code,
-        message,
-        part,
-        weight: Math.round(points),
-      })),
-      parts: { ...scored.parts },
-      opinion: scored.opinion && { score: scored.opinion.score, findings: [...scored.opinion.findings] },
-    });
+  async scoreStory({ title, description, ac, rigor }, context) {
+    const story = { title, description, criteria: ac };
+    return scoreMessage(await coach.score(story, rigorOf(rigor), callOf(context)));
   },
-  async refineStory({ title, description, ac }, { signal }) {
-    return wordsMessage(await coach.refine({ title, description, criteria: ac }, signal));
+  async refineStory({ title, description, ac, rigor }, context) {
+    const draft = { title, description, criteria: ac };
+    const { story, before, after } = await coach.refine(draft, rigorOf(rigor), callOf(context));
+    return { ...wordsMessage(story), totalBefore: Math.floor(before.score), score: scoreMessage(after) };
   },
-  async suggestStory({ goal }, { signal }) {
-    if (goal.trim() === "") throw fieldInvalid("goal", "it is empty");
-    return wordsMessage(await coach.suggest(goal, signal));
+  suggestStory({ goal, count }) {
+    const [first, ...others] = coach.suggest(goal, count || 1).map(wordsMessage);
+    return { ...first, others };
   },
 });

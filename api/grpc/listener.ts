@@ -123,14 +123,15 @@ function plainServer(handler: NodeHandlerFn, settings: Settings): Servers {
   return { server, http2 };
 }
 
-async function secureServer(handler: NodeHandlerFn, settings: Settings, tls: TlsFiles): Promise<Servers> {
-  const [key, cert] = await Promise.all([readPem(tls.keyFile, "key"), readPem(tls.certFile, "certificate")]);
+async function secureServer(handler: NodeHandlerFn, settings: Settings, files: TlsFiles): Promise<Servers> {
+  const [key, cert] = await Promise.all([readPem(files.keyFile, "key"), readPem(files.certFile, "certificate")]);
   try {
     const http2 = createSecureServer({ key, cert, allowHTTP1: true, minVersion: "TLSv1.2", settings }, handler);
     return { server: http2, http2 };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw fail("OptionInvalid", `the TLS key and certificate are refused: ${why}; give matching PEM files.`);
+    const message = `the TLS key and certificate are refused (${why}); give a key and its certificate as PEM files.`;
+    throw fail("OptionInvalid", message, { cause: error });
   }
 }
 
@@ -139,7 +140,7 @@ async function readPem(file: string, what: string): Promise<Buffer> {
     return await readFile(file);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw fail("OptionInvalid", `the TLS ${what} ${JSON.stringify(file)} cannot be read (${code}).`);
+    throw fail("OptionInvalid", `the TLS ${what} ${JSON.stringify(file)} cannot be read (${code}).`, { cause: error });
   }
 }
 

@@ -40,10 +40,14 @@ export const STATUSES: Readonly<Record<string, Status>> = {
   StoryFixed: [Code.FailedPrecondition, "Move the story back first: GetPlan lists what its state allows."],
   StoryPlanInvalid: [Code.InvalidArgument, "Correct what the message names in the plan or its tasks."],
   TransitionBlocked: [Code.FailedPrecondition, "Do what the guards in `blocked` ask for."],
+  StoryContested: [Code.Aborted, "Try again: something else was changing the same story."],
+  ApprovalsFull: [Code.ResourceExhausted, "Decide some of the questions that wait for a person: ListApprovals."],
   // Orchestrator.
   NoAgentsForRole: [Code.FailedPrecondition, "Make a council of this role: CreateCouncil."],
   ModelUnset: [Code.FailedPrecondition, "Name a model in the request, or start the fleet's services with one."],
   DeliberationUnknown: [Code.NotFound, "Begin it with DeliberateAsync; results are forgotten after an hour."],
+  DeliberationsFull: [Code.ResourceExhausted, "Wait until a deliberation ends."],
+  AllAgentsFailed: [Code.FailedPrecondition, "Mend what each agent's model said, as the message has it."],
   CouncilExists: [Code.AlreadyExists, "Use it as it is, or delete it first: DeleteCouncil."],
   CouncilUnknown: [Code.NotFound, "Use the role of one that exists: ListCouncils."],
   AgentExists: taken,
@@ -56,6 +60,8 @@ export const STATUSES: Readonly<Record<string, Status>> = {
   BundleInvalid: repository,
   GitFailed: repository,
   CloneFailed: [Code.Unavailable, "Check the repository's address, and whether the fleet reaches it."],
+  StoryBranchLost: repository,
+  StoryBranchBusy: [Code.Aborted, "Try again: another piece of work is being put into the story's branch."],
   BranchExists: [Code.FailedPrecondition, "Delete or rename the branch that the message names."],
   // Context.
   BudgetTooSmall: [Code.InvalidArgument, "Allow at least the tokens that the message names."],
@@ -63,6 +69,7 @@ export const STATUSES: Readonly<Record<string, Status>> = {
   NodeUnknown: ids("GetGraphRelationships of a story has those around it"),
   DepthInvalid: [Code.InvalidArgument, "Ask for a depth from 1 to 3."],
   GraphUnavailable: [Code.Unavailable, "Start the graph's server, or wait until it answers; nothing was changed."],
+  GraphRefused: [Code.FailedPrecondition, "Read what the graph said in the message."],
   // Of every call.
   InvalidOption: [Code.InvalidArgument, UNREADABLE],
   Unavailable: GONE,

@@ -96,6 +96,7 @@ export const taskMessage = (task: Task): MessageInitShape<typeof TaskSchema> =>
     commit: task.commit,
     agentId: task.agentId,
     error: task.error && { ...task.error },
+    planId: task.planId,
   });
 
 export const planMessage = (plan: Plan): MessageInitShape<typeof PlanSchema> => ({

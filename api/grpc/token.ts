@@ -4,9 +4,11 @@
 // DT1  Every call is asked for it before its body is read, also those of health and reflection.
 // DT2  It is compared in a time that does not depend on where the two differ.
 // DT3  Only its owner can read the file. One that others could read is refused: it may be known already.
+// DT4  The file appears whole: of hosts that begin at once all read the same, and one that is killed while it makes it leaves none that is
+//      empty and keeps every door shut from then on.
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { fail } from "../errors.ts";
@@ -21,17 +23,34 @@ export async function keepToken(folder: string): Promise<string> {
   const file = join(folder, "token");
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    // With wx two processes that start at once agree on the first's.
-    await writeFile(file, `${randomBytes(TOKEN_BYTES).toString("base64url")}\n`, { flag: "wx", mode: 0o600 });
+    if (!(await isThere(file))) await makeToken(file);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== "EEXIST") throw unusable(file, `cannot be written (${code})`);
+    throw unusable(file, `cannot be written (${(error as NodeJS.ErrnoException).code})`);
   }
   return readToken(file);
 }
 
+/** Whole and once (DT4). */
+async function makeToken(file: string): Promise<void> {
+  const made = `${file}-${randomBytes(8).toString("hex")}`;
+  try {
+    await writeFile(made, `${randomBytes(TOKEN_BYTES).toString("base64url")}\n`, { flag: "wx", mode: 0o600 });
+    await link(made, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    await rm(made, { force: true });
+  }
+}
+
+const isThere = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );
+
 /** Throws TokenUnusable: absent, open to others (DT3), or no token. */
-export async function readToken(file: string): Promise<string> {
+async function readToken(file: string): Promise<string> {
   let token: string;
   try {
     const { mode } = await stat(file);

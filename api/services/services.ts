@@ -88,12 +88,13 @@ async function openDoor(
   const { folder } = services.serviceHostOptions();
   const token = await keepToken(folder);
   const { coach, scorer } = await services.openRules(system, settings);
+  const clients = new services.ServiceClients(system);
   const door = await openGrpcDoor({
     clients: (call) => ({
-      planning: services.planningOf(system, call),
-      context: services.contextOf(system, call),
-      orchestrator: services.orchestratorOf(system, call),
-      runner: services.runnerOf(system, call),
+      planning: clients.of("planning", call),
+      context: clients.of("context", call),
+      orchestrator: clients.of("orchestrator", call),
+      runner: clients.of("workspace-runner", call),
     }),
     watch: (taskId, { timeoutMs = LOOPBACK_CALL_MS, signal }) =>
       services.watchDeliberation(system, taskId, { timeoutMs, ...(signal && { signal }) }),

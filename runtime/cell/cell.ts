@@ -334,6 +334,7 @@ export class Cell implements Receiver, RunningActor, Owner {
     }
     this.#life?.cancelTimers();
     for (const child of this.#life?.children() ?? []) child.kill();
+    this.#life?.over();
   }
 
   /**

@@ -3,6 +3,7 @@
 //
 // LI1  A timer of a life that has ended never fires.
 // LI2  Children are left in reverse order of their making.
+// LI3  Its signal aborts when it is over, after an orderly end's hooks and instead of them where there are none.
 
 import type { Clock, Timer } from "../clock.ts";
 import type { ActorEnd } from "../envelope.ts";
@@ -11,6 +12,7 @@ export class Life<Child> {
   #timers: Set<Timer> | undefined = undefined;
   #children: Set<Child> | undefined = undefined;
   #watchers: Set<(end: ActorEnd) => void> | undefined = undefined;
+  #signal: AbortController | undefined = undefined;
 
   /** Calls `run` after `delayMs` unless this life ends first. */
   addTimer(clock: Clock, delayMs: number, run: () => void): Timer {
@@ -38,6 +40,18 @@ export class Life<Child> {
 
   cancelTimers(): void {
     for (const timer of [...(this.#timers ?? [])]) timer.cancel();
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= new AbortController();
+    return this.#signal.signal;
+  }
+
+  /** LI3. The next life has a signal of its own. */
+  over(): void {
+    const ending = this.#signal;
+    this.#signal = undefined;
+    ending?.abort();
   }
 
   adopt(child: Child): void {

@@ -1,4 +1,4 @@
-// The WorkspaceBackend contract: what every form of tools/workspace/backend.ts does. Numbers are that file's invariants.
+// The WorkspaceBackend contract: what every form of tools/jobs/backend.ts does. Numbers are that file's invariants.
 // Jobs are POSIX shell scripts, and what they print is the proof of what was run and how often: it is the same in every form.
 
 import { expect } from "vitest";
@@ -77,7 +77,7 @@ const lives: Cases<BackendForm> = {
   ) => {
     const form = await make();
     const mark = word();
-    await start(form, form.spec("outlives", `${endless(mark)} & sleep 0.7; kill $!; exit 5`));
+    await start(form, form.spec("outlives", `${endless(mark)} & sleep 2; kill $!; exit 5`));
     await begun(form, mark);
     await form.backend[Symbol.asyncDispose]();
     expect(await form.countProcesses(mark)).toBeGreaterThan(0);

@@ -11,8 +11,8 @@ import {
   type KubernetesBackendOptions,
   WORKSPACE_ARGUMENT,
 } from "../../tools/index.ts";
-import type { KubernetesConnection } from "../../tools/workspace/kubernetes-connection.ts";
-import { jobName } from "../../tools/workspace/kubernetes-manifest.ts";
+import type { KubernetesConnection } from "../../tools/jobs/kubernetes-connection.ts";
+import { jobName } from "../../tools/jobs/kubernetes-manifest.ts";
 import type { BackendForm } from "../contracts/workspace-backend.ts";
 import { commandLines, countCarrying } from "../support/command-lines.ts";
 import type { ControlPlane } from "../support/control-plane.ts";
@@ -20,6 +20,8 @@ import type { TestRepository } from "../support/git-repository.ts";
 import type { Kubelet, PodObject } from "../support/kubelet.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { ROOT } from "../tidy/source.ts";
+
+const CLONE_MS = 3_000;
 
 interface Named {
   readonly kind?: string;
@@ -86,8 +88,9 @@ export async function openForm(
       command: ["sh", "-c", script, "script", WORKSPACE_ARGUMENT],
       env: {},
       secretEnv: {},
-      timeoutMs: 60_000,
       ...changes,
+      // A Pod's time begins with its clone.
+      timeoutMs: (changes.timeoutMs ?? 60_000) + CLONE_MS,
     }),
     countProcesses: async (word) => countCarrying(word),
     async visible(jobId) {

@@ -4,8 +4,8 @@
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { systemClock } from "../../runtime/index.ts";
 import type { BackendJob } from "../../tools/index.ts";
-import { KubernetesConnection } from "../../tools/workspace/kubernetes-connection.ts";
-import { jobManifest } from "../../tools/workspace/kubernetes-manifest.ts";
+import { KubernetesConnection } from "../../tools/jobs/kubernetes-connection.ts";
+import { jobManifest } from "../../tools/jobs/kubernetes-manifest.ts";
 import { workspaceBackendContract } from "../contracts/workspace-backend.ts";
 import { caught, codeOf } from "../support/caught.ts";
 import { ControlPlane, type ControlPlanePrograms, controlPlanePrograms } from "../support/control-plane.ts";
@@ -69,6 +69,25 @@ function withCluster(found: ControlPlanePrograms): void {
   });
 
   describe.concurrent("what becomes of a Job", () => {
+    it("WB1: two runners that start one id at once: one Job, one Pod, one end for both", async () => {
+      await using f = await form();
+      const spec = f.spec("twice", "exit 6", { secretEnv: { KEY: "x" } });
+      const jobs = await Promise.all([f.backend, f.open()].map((backend) => backend.start(spec, signal)));
+      expect(await Promise.all(jobs.map(({ ended }) => ended))).toEqual(jobs.map(() => ({ kind: "exited", code: 6 })));
+      expect(await f.objects("pods", "twice")).toHaveLength(1);
+    });
+
+    it("KM3: an exit code is known when the Pod is gone", async () => {
+      await using f = await form();
+      await (await f.backend.start(f.spec("code", "exit 9"), signal)).ended;
+      const isOver = async () => JSON.stringify(await f.objects("jobs", "code")).includes("PodFailurePolicy");
+      await waitUntil("the Job has its condition", isOver);
+      const { name } = (await f.podOf("code")).metadata;
+      await f.admin.find({ method: "DELETE", path: `/api/v1/namespaces/${f.namespace}/pods/${name}` });
+      await waitUntil("the Pod is gone", async () => (await f.objects("pods", "code")).length === 0);
+      expect(await (await f.open().find("code"))?.ended).toEqual({ kind: "exited", code: 9 });
+    });
+
     it("CloneFailed with git's words where the repository is not there, and the agent never runs", async () => {
       await using f = await form();
       const source = { kind: "clone", url: "file:///no/such/repository" } as const;
@@ -256,7 +275,7 @@ function withCluster(found: ControlPlanePrograms): void {
 
   describe("one at a time", () => {
     it("StartFailed where no node takes it in time, with the scheduler's words", async () => {
-      await using f = await form({ startWithinMs: 500 });
+      await using f = await form({ startWithinMs: 3_000 });
       cluster.kubelet.hasRoom = false;
       try {
         const job = await f.backend.start(f.spec("no-room", "exit 0"), signal);

@@ -10,7 +10,7 @@ import { createServer, type Server } from "node:https";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { sleep, systemClock, type Timer } from "../../runtime/index.ts";
-import { KubernetesConnection } from "../../tools/workspace/kubernetes-connection.ts";
+import { KubernetesConnection } from "../../tools/jobs/kubernetes-connection.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { makeFolder } from "./git-repository.ts";
 import { PlayedContainer, stampOf } from "./played-container.ts";

@@ -7,7 +7,7 @@ import type { Story } from "../../actors/planning/story.ts";
 import { planningOf } from "../../actors/service-handles.ts";
 import { type ActorSystem, connect, systemRandom } from "../../runtime/index.ts";
 import { makeFolder, makeRepository, type TestRepository } from "./git-repository.ts";
-import { openNats } from "./nats-server.ts";
+import { openNats, type TestServer } from "./nats-server.ts";
 import { type RunningCommand, runFlotilla } from "./running-command.ts";
 import { SMALL_PROJECT } from "./small-project.ts";
 import { waitUntil } from "./wait-until.ts";
@@ -23,6 +23,7 @@ export interface ServiceHost {
 }
 
 export interface ServiceFleet extends AsyncDisposable {
+  readonly nats: TestServer;
   readonly repository: TestRepository;
   readonly system: ActorSystem;
   readonly planning: ReturnType<typeof planningOf>;
@@ -37,15 +38,19 @@ export interface ServiceFleet extends AsyncDisposable {
   decideUntil(storyId: string, state: string, timeoutMs?: number): Promise<Story>;
 }
 
+/** Of what each host said, in a failure. */
+const SAID_MAX = 6_000;
+
 export const TEAM = {
   po: { kind: "human", id: "ada", role: "po" },
   qa: { kind: "human", id: "grace", role: "qa" },
 } as const;
 
 /** Services by whose settings a test on two busy cores is quick. */
-const COMMON = ["--lease", "fast", "--model", "mock", "--running", "2", "--task-timeout", "2m", "--json"];
+const COMMON = ["--model", "mock", "--running", "2", "--task-timeout", "2m", "--json"];
 
-export async function openServiceFleet(): Promise<ServiceFleet> {
+/** `lease`: "fast" only where a loss is to be noticed soon; on a busy machine a host may lose it. */
+export async function openServiceFleet(lease: "fast" | "normal" = "normal"): Promise<ServiceFleet> {
   const nats = await openNats();
   const home = await makeFolder("flotilla-services-");
   const temp = await makeFolder("flotilla-services-tmp-");
@@ -57,15 +62,15 @@ export async function openServiceFleet(): Promise<ServiceFleet> {
   };
   await mkdir(home.path, { recursive: true });
   const running: RunningCommand[] = [];
-  const system = await connect({ ...nats.options, lease: "fast", name: `team-${systemRandom.id().slice(0, 4)}` });
+  const system = await connect({ ...nats.options, lease, name: `team-${systemRandom.id().slice(0, 4)}` });
   const planning = planningOf(system, { timeoutMs: 60_000 });
   const begin: ServiceFleet["begin"] = (...args) => {
-    const command = runFlotilla(["services", ...COMMON, ...args], who);
+    const command = runFlotilla(["services", "--lease", lease, ...COMMON, ...args], who);
     running.push(command);
     return command;
   };
   return {
-    ...{ repository, system, planning, folder: home.path, who, begin },
+    ...{ nats, repository, system, planning, folder: home.path, who, begin },
     async host(...args) {
       const command = begin(...args);
       await command.says("ready; Ctrl-C", 60_000);
@@ -86,7 +91,12 @@ export async function openServiceFleet(): Promise<ServiceFleet> {
           }
         },
         timeoutMs,
-      );
+      ).catch(async (error: Error) => {
+        const { state: now, tasks } = await planning.story(storyId);
+        const where = tasks.map(({ id, status, attempt }) => `${id} ${status} ${attempt}`).join(", ");
+        const said = running.map(({ err }) => err.slice(-SAID_MAX)).join("\n---\n");
+        throw new Error(`${error.message}; it is ${now}: ${where}; the hosts said:\n${said}`);
+      });
       return story;
     },
     async [Symbol.asyncDispose]() {

@@ -103,7 +103,7 @@ const PACKAGES: readonly (readonly [name: RegExp, place: RegExp])[] = [
   [/^(openai|jsonrepair)$/, /^actors\/agent\//],
   [/^(lru-cache)$/, /^actors\//],
   [/^(neo4j-driver|@ladybugdb\/core)$/, /^(test\/)?actors\/context\//],
-  [/^(dockerode|@kubernetes\/client-node)$/, /^tools\/workspace\/|^test\/(tools\/workspace|kubernetes)\//],
+  [/^(dockerode|@kubernetes\/client-node)$/, /^tools\/jobs\/|^test\/(tools\/jobs|kubernetes)\//],
   [/^(@connectrpc|@bufbuild)\//, /^(test\/)?api\/grpc\//],
   [/^execa$/, /^(tools\/workspace|nodes)\//],
   [/^(@vscode\/ripgrep|isbinaryfile)$/, /^tools\//],

@@ -1,26 +1,9 @@
-// The graph on a real Neo4j, where one is: FLOTILLA_TEST_NEO4J=bolt://127.0.0.1:PORT, without a password. And what it says where none is.
+// What the graph on Neo4j says where no server is. With one: context-neo4j.test.ts.
 
 import { createServer } from "node:net";
 import { afterAll, describe, expect, it } from "vitest";
 import { Neo4jGraph } from "../../../actors/context/neo4j-graph.ts";
-import { graphContract } from "../../contracts/graph.ts";
 import { caught } from "../../support/caught.ts";
-
-const url = process.env.FLOTILLA_TEST_NEO4J;
-
-if (url === undefined) {
-  describe("Graph: Neo4j", () => {
-    it.skip("needs a server: start one and set FLOTILLA_TEST_NEO4J=bolt://127.0.0.1:PORT (docs/context.md)", () => {});
-  });
-} else {
-  graphContract("Neo4j", async () => {
-    const [graph, second] = [
-      new Neo4jGraph({ url, password: undefined }),
-      new Neo4jGraph({ url, password: undefined }),
-    ];
-    return { graph, second, close: async () => void (await Promise.all([graph.close(), second.close()])) };
-  });
-}
 
 describe("a Neo4j that is not there", () => {
   const server = createServer((socket) => socket.destroy());

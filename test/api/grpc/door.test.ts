@@ -79,7 +79,8 @@ describe("one port", () => {
     socket.on("data", (chunk) => (text += chunk));
     for (const piece of ["P", "O", `ST /${GET_STORY} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n`]) {
       socket.write(piece);
-      await settle();
+      // The door lives in this process: after some turns it has read the piece by itself.
+      for (let turn = 0; turn < 20; turn++) await settle();
     }
     await waitUntil("an answer came", () => text.startsWith("HTTP/1.1 415"));
     socket.destroy();
@@ -120,9 +121,9 @@ describe("one port", () => {
       const { story } = await createClient(PlanningService, transport).getStory({ storyId: "s1" }, { headers });
       expect(story?.storyId).toBe("s1");
     }
-    await expect(openFakeDoor({ tls: { keyFile: "/none", certFile } })).rejects.toThrow(
-      /TLS key "\/none" cannot be read/,
-    );
+    const opened = (files: object) => openFakeDoor({ tls: { keyFile, certFile, ...files } });
+    await expect(opened({ keyFile: "/none" })).rejects.toThrow(/TLS key "\/none" cannot be read \(ENOENT\)/);
+    await expect(opened({ keyFile: certFile })).rejects.toThrow(/TLS key and certificate are refused/);
   });
 });
 
@@ -178,6 +179,35 @@ describe("time", () => {
     expect(await answer.json()).toMatchObject({ code: "deadline_exceeded" });
   });
 
+  it.each([
+    ["is stuck", () => hangs()],
+    [
+      "ends as a call that was cancelled",
+      (signal: AbortSignal) =>
+        new Promise<never>((_, reject) => {
+          signal.addEventListener("abort", () => reject(new FlotillaError("Cancelled", "the caller left")));
+        }),
+    ],
+  ])("a stream that %s at its deadline is told as one", async (_, wait) => {
+    await using at = await openFakeDoor({
+      async *watch(taskId, { signal }) {
+        yield { taskId, stage: "proposing", round: 1, percent: 1 };
+        await wait(signal);
+      },
+    });
+    const message = Buffer.from('{"taskId":"d-1"}');
+    const envelope = Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]);
+    const answer = await fetch(`${at.url}/fleet.orchestrator.v1.OrchestratorService/StreamDeliberation`, {
+      method: "POST",
+      headers: {
+        ...{ "content-type": "application/connect+json", "connect-timeout-ms": "50" },
+        authorization: `Bearer ${TOKEN}`,
+      },
+      body: envelope,
+    });
+    expect(await answer.text()).toMatch(/"proposing".+"deadline_exceeded"/s);
+  });
+
   it("a caller who says none gets one", async () => {
     await using at = await openFakeDoor();
     const transport = transportTo(at.url);
@@ -197,6 +227,8 @@ describe("time", () => {
     leave.abort();
     expect((await answer).code).toBe(Code.Canceled);
     await waitUntil("the service was told", () => asked.call.signal.aborted);
+    await settle();
+    expect(at.logged).toEqual([]);
   });
 
   it("a reader of a stream who leaves ends what feeds it", async () => {

@@ -28,7 +28,7 @@ export const DRAFT: TaskDraft = {
   ...{ dependsOn: ["t0"], priority: 7, size: "S" },
 };
 export const TASK: Task = {
-  ...{ ...DRAFT, status: "failed", attempt: 2, commit: "c0ffee", agentId: "dev-1" },
+  ...{ ...DRAFT, planId: "plan1", status: "failed", attempt: 2, commit: "c0ffee", agentId: "dev-1" },
   error: { code: "Stuck", message: "it stood still" },
 };
 export const PLAN: Plan = {
@@ -47,6 +47,12 @@ export const STORY: Story = {
   reports: { BUILD: { gate: "warn", score: 71.5, reasons: ["coverage"] } },
   history: [{ event: "approve_scope", from: "DRAFT", to: "DESIGN", by: PO, feedback: "good", version: 3, atMs: AT_MS }],
   ...{ createdAtMs: AT_MS, updatedAtMs: AT_MS + 1 },
+};
+
+export const COACHED = {
+  ...{ score: 72.9, threshold: 80, ready: false, parts: [{ part: "criteria", points: 30, max: 40 }] },
+  findings: STORY.readiness.findings,
+  opinion: { model: "m", score: 60, findings: ["vague"], suggestions: ["say who"] },
 };
 
 export const APPROVAL: Approval = {

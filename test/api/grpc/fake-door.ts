@@ -147,12 +147,18 @@ export async function openFakeDoor(options: Partial<GrpcDoorOptions> = {}) {
       yield* fake.UPDATES;
     },
     coach: {
-      score: async () => ({
-        ...{ score: 72.9, threshold: 80, parts: { criteria: 40 }, opinion: { score: 60, findings: ["vague"] } },
-        findings: [{ code: "TITLE_LENGTH", part: "clarity", message: "short", points: 5 }],
+      score: async () => fake.COACHED,
+      refine: async ({ title, ...story }) => ({
+        story: { ...story, title: `${title}!` },
+        before: fake.STORY.readiness,
+        after: fake.COACHED,
       }),
-      refine: async ({ title, ...story }) => ({ ...story, title: `${title}!` }),
-      suggest: async (goal) => ({ title: goal, description: "As a buyer", criteria: ["Given"] }),
+      suggest: (goal, count) =>
+        Array.from({ length: count }, (_, index) => ({
+          title: `${goal} ${index}`,
+          description: "d",
+          criteria: ["Given"],
+        })),
     },
     scorer: () => report,
     system,

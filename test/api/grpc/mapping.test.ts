@@ -30,13 +30,19 @@ const atMs = BigInt(AT_MS);
 
 it("the story coach", async () => {
   const coach = createClient(StoryCoachService, transport);
-  expect(await coach.scoreStory({ title: "x", rigor: "L3" })).toMatchObject({
-    ...{ total: 72, threshold: 80, parts: { criteria: 40 }, opinion: { score: 60, findings: ["vague"] } },
-    findings: [{ code: "TITLE_LENGTH", message: "short", weight: 5, part: "clarity" }],
-  });
+  const scored = {
+    ...{ total: 72, threshold: 80, ready: false, parts: [{ name: "criteria", points: 30, max: 40 }] },
+    opinion: { model: "m", score: 60, findings: ["vague"], suggestions: ["say who"] },
+    findings: [{ code: "TITLE_LENGTH", message: "short", part: "clarity" }],
+  };
+  expect(await coach.scoreStory({ title: "x", rigor: "L3" })).toMatchObject(scored);
   const words = { title: "x", description: "d", ac: ["Given"] };
-  expect(await coach.refineStory(words)).toMatchObject({ ...words, title: "x!" });
-  expect(await coach.suggestStory({ goal: "Count" })).toMatchObject({ title: "Count", ac: ["Given"] });
+  expect(await coach.refineStory(words)).toMatchObject({ ...words, title: "x!", totalBefore: 84, score: scored });
+  expect(await coach.suggestStory({ goal: "Count" })).toMatchObject({ title: "Count 0", ac: ["Given"], others: [] });
+  expect((await coach.suggestStory({ goal: "Count", count: 3 })).others).toMatchObject([
+    { title: "Count 1", description: "d", ac: ["Given"] },
+    { title: "Count 2" },
+  ]);
 });
 
 describe("workspace", () => {

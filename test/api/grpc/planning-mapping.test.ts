@@ -37,7 +37,7 @@ describe("planning", () => {
     ...{ dependencies: ["t0"], priority: 7, size: "S" },
   };
   const task = {
-    ...{ draft, status: "failed", attempt: 2, commit: "c0ffee", agentId: "dev-1" },
+    ...{ draft, status: "failed", attempt: 2, commit: "c0ffee", agentId: "dev-1", planId: "plan1" },
     error: { code: "Stuck", message: "it stood still" },
   };
   const plan = {

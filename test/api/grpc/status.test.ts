@@ -8,6 +8,7 @@ import { STATUSES, statusOf } from "../../../api/grpc/status.ts";
 import { type Failure, FailureSchema } from "../../../api/proto/gen/fleet/rpc/v1/rpc_pb.js";
 import { runtimeErrors } from "../../../runtime/errors.ts";
 import { FlotillaError, seededRandom } from "../../../runtime/index.ts";
+import { errorCodes } from "../../tidy/error-codes.ts";
 import { parseSource, ROOT } from "../../tidy/source.ts";
 
 const APIS = [
@@ -24,6 +25,12 @@ const thrownIn = (path: string): string[] =>
       ([, codes = ""]) => codes.match(/\b([A-Z][a-z]+){2,}\b|\bUnavailable\b/g) ?? [],
     ),
   );
+
+/** Of tables and settings, when a service starts, and ends of jobs: no call of a service ends with these. */
+const NOT_THROWN = new Set([
+  ...["StoryTableInvalid", "ScopesInvalid", "RigorInvalid", "RunnerSettingInvalid"],
+  ...["JobIdTaken", "RunnerFull", "ExecutorFailed", "RunnerDefect", "ResultMissing"],
+]);
 
 /** Of spawns, options and names: no call of a service ends with these. */
 const NOT_OF_CALLS = new Set([
@@ -42,6 +49,16 @@ describe("every code has a status", () => {
     const codes = thrownIn(path);
     expect(codes.length).toBeGreaterThan(4);
     expect(codes.filter((code) => !Object.hasOwn(STATUSES, code))).toEqual([]);
+  });
+
+  it("of the services' own tables", () => {
+    const tables = ["planning", "orchestrator", "context", "workspace-runner"].map((service) => {
+      const path = `actors/${service}/errors.ts`;
+      return parseSource(path, readFileSync(join(ROOT, path), "utf8"));
+    });
+    const codes = errorCodes(tables).map(({ code }) => code);
+    expect(codes.length).toBeGreaterThan(15);
+    expect(codes.filter((code) => !NOT_THROWN.has(code) && !Object.hasOwn(STATUSES, code))).toEqual([]);
   });
 
   it("of the runtime's calls", () => {

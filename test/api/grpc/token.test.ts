@@ -1,6 +1,6 @@
 // The door's token: made once, kept for its owner alone, and compared whole.
 
-import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { keepToken, tokenGate } from "../../../api/grpc/token.ts";
@@ -15,6 +15,22 @@ describe("keepToken", () => {
     expect(tokens[0]).toMatch(/^[\w-]{43}$/);
     expect((await stat(join(at, "token"))).mode & 0o777).toBe(0o600);
     expect((await readFile(join(at, "token"), "utf8")).trim()).toBe(tokens[0]);
+  });
+
+  it("appears whole: who begins meanwhile never finds a part of it", async () => {
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, "token");
+    const making = Promise.all(Array.from({ length: 20 }, () => keepToken(folder.path)));
+    let isMade = false;
+    const seen = new Set<number>();
+    void making.then(() => {
+      isMade = true;
+    });
+    while (!isMade) seen.add((await stat(file).catch(() => undefined))?.size ?? -1);
+    expect(new Set(await making).size).toBe(1);
+    seen.delete(-1);
+    expect([...seen].filter((size) => size !== 44)).toEqual([]);
+    expect(await readdir(folder.path)).toEqual(["token"]);
   });
 
   it.each([

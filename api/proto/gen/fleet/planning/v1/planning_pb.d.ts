@@ -346,6 +346,13 @@ export declare type Task = Message<"fleet.planning.v1.Task"> & {
    * @generated from field: fleet.rpc.v1.Problem error = 6;
    */
   error?: Problem | undefined;
+
+  /**
+   * That it was derived from.
+   *
+   * @generated from field: string plan_id = 7;
+   */
+  planId: string;
 };
 
 /**

@@ -7,6 +7,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Problem } from "../../rpc/v1/rpc_pb.js";
 
 /**
  * Describes the file fleet/storycoach/v1/storycoach.proto.
@@ -28,14 +29,7 @@ export declare type Finding = Message<"fleet.storycoach.v1.Finding"> & {
   message: string;
 
   /**
-   * Points that the story lost by it.
-   *
-   * @generated from field: int32 weight = 3;
-   */
-  weight: number;
-
-  /**
-   * "criteria", "small", …
+   * Of the score: "criteria", "small", …
    *
    * @generated from field: string part = 16;
    */
@@ -84,20 +78,65 @@ export declare type ScoreStoryRequest = Message<"fleet.storycoach.v1.ScoreStoryR
 export declare const ScoreStoryRequestSchema: GenMessage<ScoreStoryRequest>;
 
 /**
+ * @generated from message fleet.storycoach.v1.Part
+ */
+export declare type Part = Message<"fleet.storycoach.v1.Part"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: double points = 2;
+   */
+  points: number;
+
+  /**
+   * @generated from field: double max = 3;
+   */
+  max: number;
+};
+
+/**
+ * Describes the message fleet.storycoach.v1.Part.
+ * Use `create(PartSchema)` to create a new message.
+ */
+export declare const PartSchema: GenMessage<Part>;
+
+/**
  * What a model says of a story. It changes no score.
  *
  * @generated from message fleet.storycoach.v1.Opinion
  */
 export declare type Opinion = Message<"fleet.storycoach.v1.Opinion"> & {
   /**
-   * @generated from field: double score = 1;
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * 0 to 100.
+   *
+   * @generated from field: double score = 2;
    */
   score: number;
 
   /**
-   * @generated from field: repeated string findings = 2;
+   * @generated from field: repeated string findings = 3;
    */
   findings: string[];
+
+  /**
+   * @generated from field: repeated string suggestions = 4;
+   */
+  suggestions: string[];
+
+  /**
+   * Instead of all that: why there is none.
+   *
+   * @generated from field: fleet.rpc.v1.Problem error = 5;
+   */
+  error?: Problem | undefined;
 };
 
 /**
@@ -111,7 +150,7 @@ export declare const OpinionSchema: GenMessage<Opinion>;
  */
 export declare type ScoreStoryResponse = Message<"fleet.storycoach.v1.ScoreStoryResponse"> & {
   /**
-   * 0 to 100.
+   * 0 to 100, rounded down.
    *
    * @generated from field: int32 total = 1;
    */
@@ -125,19 +164,26 @@ export declare type ScoreStoryResponse = Message<"fleet.storycoach.v1.ScoreStory
   /**
    * What it takes to be worked on.
    *
-   * @generated from field: int32 threshold = 16;
+   * @generated from field: double threshold = 16;
    */
   threshold: number;
 
   /**
-   * Points by part.
-   *
-   * @generated from field: map<string, double> parts = 17;
+   * @generated from field: bool ready = 17;
    */
-  parts: { [key: string]: number };
+  ready: boolean;
 
   /**
-   * @generated from field: fleet.storycoach.v1.Opinion opinion = 18;
+   * What the total is made of.
+   *
+   * @generated from field: repeated fleet.storycoach.v1.Part parts = 18;
+   */
+  parts: Part[];
+
+  /**
+   * Where a model is configured.
+   *
+   * @generated from field: fleet.storycoach.v1.Opinion opinion = 19;
    */
   opinion?: Opinion | undefined;
 };
@@ -166,6 +212,13 @@ export declare type RefineStoryRequest = Message<"fleet.storycoach.v1.RefineStor
    * @generated from field: repeated string ac = 3;
    */
   ac: string[];
+
+  /**
+   * L0 to L3. Default L1.
+   *
+   * @generated from field: string rigor = 16;
+   */
+  rigor: string;
 };
 
 /**
@@ -192,6 +245,20 @@ export declare type RefineStoryResponse = Message<"fleet.storycoach.v1.RefineSto
    * @generated from field: repeated string ac = 3;
    */
   ac: string[];
+
+  /**
+   * What the story was worth before.
+   *
+   * @generated from field: int32 total_before = 16;
+   */
+  totalBefore: number;
+
+  /**
+   * What it is worth now, and still lacks.
+   *
+   * @generated from field: fleet.storycoach.v1.ScoreStoryResponse score = 17;
+   */
+  score?: ScoreStoryResponse | undefined;
 };
 
 /**
@@ -210,6 +277,13 @@ export declare type SuggestStoryRequest = Message<"fleet.storycoach.v1.SuggestSt
    * @generated from field: string goal = 1;
    */
   goal: string;
+
+  /**
+   * Stories that cut it from different sides. 0: 1.
+   *
+   * @generated from field: int32 count = 16;
+   */
+  count: number;
 };
 
 /**
@@ -236,6 +310,13 @@ export declare type SuggestStoryResponse = Message<"fleet.storycoach.v1.SuggestS
    * @generated from field: repeated string ac = 3;
    */
   ac: string[];
+
+  /**
+   * Where more than one was asked for.
+   *
+   * @generated from field: repeated fleet.storycoach.v1.Suggestion others = 16;
+   */
+  others: Suggestion[];
 };
 
 /**
@@ -243,6 +324,32 @@ export declare type SuggestStoryResponse = Message<"fleet.storycoach.v1.SuggestS
  * Use `create(SuggestStoryResponseSchema)` to create a new message.
  */
 export declare const SuggestStoryResponseSchema: GenMessage<SuggestStoryResponse>;
+
+/**
+ * @generated from message fleet.storycoach.v1.Suggestion
+ */
+export declare type Suggestion = Message<"fleet.storycoach.v1.Suggestion"> & {
+  /**
+   * @generated from field: string title = 1;
+   */
+  title: string;
+
+  /**
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * @generated from field: repeated string ac = 3;
+   */
+  ac: string[];
+};
+
+/**
+ * Describes the message fleet.storycoach.v1.Suggestion.
+ * Use `create(SuggestionSchema)` to create a new message.
+ */
+export declare const SuggestionSchema: GenMessage<Suggestion>;
 
 /**
  * @generated from service fleet.storycoach.v1.StoryCoachService
@@ -269,7 +376,7 @@ export declare const StoryCoachService: GenService<{
     output: typeof RefineStoryResponseSchema;
   },
   /**
-   * A story for a goal.
+   * Stories for a goal, as templates.
    *
    * @generated from rpc fleet.storycoach.v1.StoryCoachService.SuggestStory
    */

@@ -6,12 +6,13 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_fleet_rpc_v1_rpc } from "../../rpc/v1/rpc_pb.js";
 
 /**
  * Describes the file fleet/storycoach/v1/storycoach.proto.
  */
 export const file_fleet_storycoach_v1_storycoach = /*@__PURE__*/
-  fileDesc("CiRmbGVldC9zdG9yeWNvYWNoL3YxL3N0b3J5Y29hY2gucHJvdG8SE2ZsZWV0LnN0b3J5Y29hY2gudjEiRgoHRmluZGluZxIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDgoGd2VpZ2h0GAMgASgFEgwKBHBhcnQYECABKAkiUgoRU2NvcmVTdG9yeVJlcXVlc3QSDQoFdGl0bGUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSCgoCYWMYAyADKAkSDQoFcmlnb3IYECABKAkiKgoHT3BpbmlvbhINCgVzY29yZRgBIAEoARIQCghmaW5kaW5ncxgCIAMoCSKGAgoSU2NvcmVTdG9yeVJlc3BvbnNlEg0KBXRvdGFsGAEgASgFEi4KCGZpbmRpbmdzGAIgAygLMhwuZmxlZXQuc3Rvcnljb2FjaC52MS5GaW5kaW5nEhEKCXRocmVzaG9sZBgQIAEoBRJBCgVwYXJ0cxgRIAMoCzIyLmZsZWV0LnN0b3J5Y29hY2gudjEuU2NvcmVTdG9yeVJlc3BvbnNlLlBhcnRzRW50cnkSLQoHb3BpbmlvbhgSIAEoCzIcLmZsZWV0LnN0b3J5Y29hY2gudjEuT3BpbmlvbhosCgpQYXJ0c0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAToCOAEiRAoSUmVmaW5lU3RvcnlSZXF1ZXN0Eg0KBXRpdGxlGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEgoKAmFjGAMgAygJIkUKE1JlZmluZVN0b3J5UmVzcG9uc2USDQoFdGl0bGUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSCgoCYWMYAyADKAkiIwoTU3VnZ2VzdFN0b3J5UmVxdWVzdBIMCgRnb2FsGAEgASgJIkYKFFN1Z2dlc3RTdG9yeVJlc3BvbnNlEg0KBXRpdGxlGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEgoKAmFjGAMgAygJMrkCChFTdG9yeUNvYWNoU2VydmljZRJdCgpTY29yZVN0b3J5EiYuZmxlZXQuc3Rvcnljb2FjaC52MS5TY29yZVN0b3J5UmVxdWVzdBonLmZsZWV0LnN0b3J5Y29hY2gudjEuU2NvcmVTdG9yeVJlc3BvbnNlEmAKC1JlZmluZVN0b3J5EicuZmxlZXQuc3Rvcnljb2FjaC52MS5SZWZpbmVTdG9yeVJlcXVlc3QaKC5mbGVldC5zdG9yeWNvYWNoLnYxLlJlZmluZVN0b3J5UmVzcG9uc2USYwoMU3VnZ2VzdFN0b3J5EiguZmxlZXQuc3Rvcnljb2FjaC52MS5TdWdnZXN0U3RvcnlSZXF1ZXN0GikuZmxlZXQuc3Rvcnljb2FjaC52MS5TdWdnZXN0U3RvcnlSZXNwb25zZWIGcHJvdG8z");
+  fileDesc("CiRmbGVldC9zdG9yeWNvYWNoL3YxL3N0b3J5Y29hY2gucHJvdG8SE2ZsZWV0LnN0b3J5Y29hY2gudjEiRAoHRmluZGluZxIMCgRjb2RlGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSDAoEcGFydBgQIAEoCUoECAMQBFIGd2VpZ2h0IlIKEVNjb3JlU3RvcnlSZXF1ZXN0Eg0KBXRpdGxlGAEgASgJEhMKC2Rlc2NyaXB0aW9uGAIgASgJEgoKAmFjGAMgAygJEg0KBXJpZ29yGBAgASgJIjEKBFBhcnQSDAoEbmFtZRgBIAEoCRIOCgZwb2ludHMYAiABKAESCwoDbWF4GAMgASgBInQKB09waW5pb24SDQoFbW9kZWwYASABKAkSDQoFc2NvcmUYAiABKAESEAoIZmluZGluZ3MYAyADKAkSEwoLc3VnZ2VzdGlvbnMYBCADKAkSJAoFZXJyb3IYBSABKAsyFS5mbGVldC5ycGMudjEuUHJvYmxlbSLOAQoSU2NvcmVTdG9yeVJlc3BvbnNlEg0KBXRvdGFsGAEgASgFEi4KCGZpbmRpbmdzGAIgAygLMhwuZmxlZXQuc3Rvcnljb2FjaC52MS5GaW5kaW5nEhEKCXRocmVzaG9sZBgQIAEoARINCgVyZWFkeRgRIAEoCBIoCgVwYXJ0cxgSIAMoCzIZLmZsZWV0LnN0b3J5Y29hY2gudjEuUGFydBItCgdvcGluaW9uGBMgASgLMhwuZmxlZXQuc3Rvcnljb2FjaC52MS5PcGluaW9uIlMKElJlZmluZVN0b3J5UmVxdWVzdBINCgV0aXRsZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIKCgJhYxgDIAMoCRINCgVyaWdvchgQIAEoCSKTAQoTUmVmaW5lU3RvcnlSZXNwb25zZRINCgV0aXRsZRgBIAEoCRITCgtkZXNjcmlwdGlvbhgCIAEoCRIKCgJhYxgDIAMoCRIUCgx0b3RhbF9iZWZvcmUYECABKAUSNgoFc2NvcmUYESABKAsyJy5mbGVldC5zdG9yeWNvYWNoLnYxLlNjb3JlU3RvcnlSZXNwb25zZSIyChNTdWdnZXN0U3RvcnlSZXF1ZXN0EgwKBGdvYWwYASABKAkSDQoFY291bnQYECABKAUidwoUU3VnZ2VzdFN0b3J5UmVzcG9uc2USDQoFdGl0bGUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSCgoCYWMYAyADKAkSLwoGb3RoZXJzGBAgAygLMh8uZmxlZXQuc3Rvcnljb2FjaC52MS5TdWdnZXN0aW9uIjwKClN1Z2dlc3Rpb24SDQoFdGl0bGUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSCgoCYWMYAyADKAkyuQIKEVN0b3J5Q29hY2hTZXJ2aWNlEl0KClNjb3JlU3RvcnkSJi5mbGVldC5zdG9yeWNvYWNoLnYxLlNjb3JlU3RvcnlSZXF1ZXN0GicuZmxlZXQuc3Rvcnljb2FjaC52MS5TY29yZVN0b3J5UmVzcG9uc2USYAoLUmVmaW5lU3RvcnkSJy5mbGVldC5zdG9yeWNvYWNoLnYxLlJlZmluZVN0b3J5UmVxdWVzdBooLmZsZWV0LnN0b3J5Y29hY2gudjEuUmVmaW5lU3RvcnlSZXNwb25zZRJjCgxTdWdnZXN0U3RvcnkSKC5mbGVldC5zdG9yeWNvYWNoLnYxLlN1Z2dlc3RTdG9yeVJlcXVlc3QaKS5mbGVldC5zdG9yeWNvYWNoLnYxLlN1Z2dlc3RTdG9yeVJlc3BvbnNlYgZwcm90bzM", [file_fleet_rpc_v1_rpc]);
 
 /**
  * Describes the message fleet.storycoach.v1.Finding.
@@ -28,46 +29,60 @@ export const ScoreStoryRequestSchema = /*@__PURE__*/
   messageDesc(file_fleet_storycoach_v1_storycoach, 1);
 
 /**
+ * Describes the message fleet.storycoach.v1.Part.
+ * Use `create(PartSchema)` to create a new message.
+ */
+export const PartSchema = /*@__PURE__*/
+  messageDesc(file_fleet_storycoach_v1_storycoach, 2);
+
+/**
  * Describes the message fleet.storycoach.v1.Opinion.
  * Use `create(OpinionSchema)` to create a new message.
  */
 export const OpinionSchema = /*@__PURE__*/
-  messageDesc(file_fleet_storycoach_v1_storycoach, 2);
+  messageDesc(file_fleet_storycoach_v1_storycoach, 3);
 
 /**
  * Describes the message fleet.storycoach.v1.ScoreStoryResponse.
  * Use `create(ScoreStoryResponseSchema)` to create a new message.
  */
 export const ScoreStoryResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleet_storycoach_v1_storycoach, 3);
+  messageDesc(file_fleet_storycoach_v1_storycoach, 4);
 
 /**
  * Describes the message fleet.storycoach.v1.RefineStoryRequest.
  * Use `create(RefineStoryRequestSchema)` to create a new message.
  */
 export const RefineStoryRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleet_storycoach_v1_storycoach, 4);
+  messageDesc(file_fleet_storycoach_v1_storycoach, 5);
 
 /**
  * Describes the message fleet.storycoach.v1.RefineStoryResponse.
  * Use `create(RefineStoryResponseSchema)` to create a new message.
  */
 export const RefineStoryResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleet_storycoach_v1_storycoach, 5);
+  messageDesc(file_fleet_storycoach_v1_storycoach, 6);
 
 /**
  * Describes the message fleet.storycoach.v1.SuggestStoryRequest.
  * Use `create(SuggestStoryRequestSchema)` to create a new message.
  */
 export const SuggestStoryRequestSchema = /*@__PURE__*/
-  messageDesc(file_fleet_storycoach_v1_storycoach, 6);
+  messageDesc(file_fleet_storycoach_v1_storycoach, 7);
 
 /**
  * Describes the message fleet.storycoach.v1.SuggestStoryResponse.
  * Use `create(SuggestStoryResponseSchema)` to create a new message.
  */
 export const SuggestStoryResponseSchema = /*@__PURE__*/
-  messageDesc(file_fleet_storycoach_v1_storycoach, 7);
+  messageDesc(file_fleet_storycoach_v1_storycoach, 8);
+
+/**
+ * Describes the message fleet.storycoach.v1.Suggestion.
+ * Use `create(SuggestionSchema)` to create a new message.
+ */
+export const SuggestionSchema = /*@__PURE__*/
+  messageDesc(file_fleet_storycoach_v1_storycoach, 9);
 
 /**
  * @generated from service fleet.storycoach.v1.StoryCoachService

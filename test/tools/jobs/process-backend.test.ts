@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { systemClock, systemRandom } from "../../../runtime/index.ts";
 import { type JobSpec, ProcessBackend, WORKSPACE_ARGUMENT } from "../../../tools/index.ts";
-import { JobFolder } from "../../../tools/workspace/job-folder.ts";
+import { JobFolder } from "../../../tools/jobs/job-folder.ts";
 import { type BackendForm, workspaceBackendContract } from "../../contracts/workspace-backend.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { makeFolder } from "../../support/git-repository.ts";

@@ -8,11 +8,11 @@
 //      when the Pod is gone: that is what podFailurePolicy is here for.
 
 import { createHash } from "node:crypto";
-import type { V1Container, V1EnvVar, V1Job, V1PodSpec, V1Secret, V1Toleration } from "@kubernetes/client-node";
+import type { V1Container, V1EnvVar, V1Job, V1PodSpec, V1Secret } from "@kubernetes/client-node";
 import { isBranchName } from "../git/index.ts";
+import { isAddress } from "../workspace/repository.ts";
 import type { JobSpec } from "./backend.ts";
 import { commandAt, jobRefused } from "./job-check.ts";
-import { isAddress } from "./repository.ts";
 
 export interface KubernetesShape {
   readonly namespace: string;
@@ -21,10 +21,10 @@ export interface KubernetesShape {
   readonly cloneImage: string;
   readonly imagePullSecrets: readonly string[];
   readonly secrets: readonly string[];
-  readonly gitSecret: string | undefined;
-  readonly serviceAccount: string | undefined;
+  readonly gitSecret?: string | undefined;
+  readonly serviceAccount?: string | undefined;
   readonly nodeSelector: Readonly<Record<string, string>>;
-  readonly tolerations: readonly V1Toleration[];
+  readonly tolerations: readonly object[];
   readonly cpus: number;
   readonly memoryBytes: number;
   readonly workspaceBytes: number;

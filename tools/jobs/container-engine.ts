@@ -1,8 +1,10 @@
 // What is asked of a container engine (docker, podman), over the one package that speaks its API. It decides nothing about jobs.
 //
 // CE1  Every question has an end: the package loses a reply that breaks off in its middle, so each is given its time.
-// CE2  An answer that refuses is an EngineRefusal with its status; whatever else goes wrong is BackendUnavailable.
+// CE2  A stream ends with its signal by being destroyed: the package's own abort fails, at the end of a reply, where nobody can catch it.
+// CE3  An answer that refuses is an EngineRefusal with its status; whatever else goes wrong is BackendUnavailable.
 
+import type { Readable } from "node:stream";
 import type Docker from "dockerode";
 import { type Clock, isFlotillaError } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
@@ -83,37 +85,43 @@ export class ContainerEngine {
     await this.#ask(this.#docker.createContainer({ ...options }));
   }
 
-  /** One that runs stays as it is. */
+  /** One that runs stays as it is. Throws EngineRefusal when it cannot be started. */
   async start(name: string): Promise<void> {
-    await this.#unless(304, this.#docker.getContainer(name).start());
+    try {
+      await this.#ask(this.#docker.getContainer(name).start());
+    } catch (error) {
+      if (!(error instanceof EngineRefusal) || error.status !== 304) throw error;
+    }
   }
 
   /** SIGTERM, and SIGKILL after the grace; resolves when it has ended. */
   async stop(name: string, graceS: number): Promise<void> {
     const stopping = this.#docker.getContainer(name).stop({ t: graceS });
-    await this.#orAbsent(this.#unless(304, stopping, graceS * 1_000 + ANSWER_WITHIN_MS));
+    await this.#unless([304, 404], stopping, graceS * 1_000 + ANSWER_WITHIN_MS);
   }
 
   /** Ends it if it runs, and resolves when it is gone. */
   async remove(name: string): Promise<void> {
     // 409: somebody else is removing it.
-    await this.#unless(409, this.#orAbsent(this.#docker.getContainer(name).remove({ force: true, v: true })));
+    await this.#unless([404, 409], this.#docker.getContainer(name).remove({ force: true, v: true }));
   }
 
   /** Labels of all containers that have this label, ended or not. */
   async labelled(label: string): Promise<readonly Readonly<Record<string, string>>[]> {
     const filters = JSON.stringify({ label: [label] });
-    const found = await this.#ask(this.#docker.listContainers({ all: true, filters }));
-    return found.map(({ Labels }) => Labels ?? {});
+    const found = await this.#unless([], this.#docker.listContainers({ all: true, filters }));
+    return (found ?? []).map(({ Labels }) => Labels ?? {});
+  }
+
+  async hasImage(image: string): Promise<boolean> {
+    return (await this.#orAbsent(this.#docker.getImage(image).inspect())) !== undefined;
   }
 
   /** Why the image cannot be had; undefined: it is there now. Rejects with the signal's reason. */
   async pull(image: string, signal: AbortSignal): Promise<string | undefined> {
-    const abortSignal = signal;
     try {
-      const progress = await this.#ask(this.#docker.pull(image, { abortSignal }) as Promise<NodeJS.ReadableStream>);
-      const text = await asked(lastError(progress), PULL_WITHIN_MS, this.address, this.#clock);
-      return text;
+      const progress = await this.#stream(this.#docker.pull(image), signal);
+      return await asked(lastError(progress), PULL_WITHIN_MS, this.address, this.#clock);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof EngineRefusal) return error.message;
@@ -124,7 +132,7 @@ export class ContainerEngine {
   /** Names of containers with this label to which something happened; undefined at first (NewsStream). */
   async *events(label: string, signal: AbortSignal): AsyncGenerator<string | undefined, void> {
     const filters = JSON.stringify({ type: ["container"], label: [label] });
-    const events = await this.#ask(this.#docker.getEvents({ filters, abortSignal: signal }));
+    const events = await this.#stream(this.#docker.getEvents({ filters }), signal);
     yield undefined;
     for await (const line of linesOf(events)) {
       const event = JSON.parse(line) as { Actor?: { Attributes?: { name?: string } } };
@@ -144,7 +152,7 @@ export class ContainerEngine {
       ...since,
     } as const;
     try {
-      const log = await this.#ask(this.#docker.getContainer(name).logs(options));
+      const log = await this.#stream(this.#docker.getContainer(name).logs(options), signal);
       for await (const { kind, bytes } of framesOf(log)) yield stampedPiece(kind === 2 ? "stderr" : "stdout", bytes);
     } catch (error) {
       throw error instanceof EngineRefusal ? new LogRefused(error.message) : error;
@@ -159,7 +167,7 @@ export class ContainerEngine {
 
   /** An empty volume with these labels; one that is there stays as it is. */
   async keepVolume(name: string, labels: Readonly<Record<string, string>>): Promise<void> {
-    await this.#ask(this.#docker.createVolume({ Name: name, Labels: { ...labels } }));
+    await this.#unless([], this.#docker.createVolume({ Name: name, Labels: { ...labels } }));
   }
 
   async removeVolume(name: string): Promise<void> {
@@ -170,17 +178,28 @@ export class ContainerEngine {
     return asked(answer, withinMs, this.address, this.#clock);
   }
 
-  #orAbsent<T>(answer: Promise<T>): Promise<T | undefined> {
-    return this.#unless(404, answer);
+  /** CE2 */
+  async #stream(answer: Promise<NodeJS.ReadableStream>, signal: AbortSignal): Promise<Readable> {
+    const stream = (await this.#ask(answer)) as Readable;
+    const end = () => stream.destroy();
+    signal.addEventListener("abort", end, { once: true });
+    stream.on("error", () => {}).once("close", () => signal.removeEventListener("abort", end));
+    if (signal.aborted) end();
+    return stream;
   }
 
-  /** Undefined for a refusal with this status. */
-  async #unless<T>(status: number, answer: Promise<T>, withinMs?: number): Promise<T | undefined> {
+  #orAbsent<T>(answer: Promise<T>): Promise<T | undefined> {
+    return this.#unless([404], answer);
+  }
+
+  /** Undefined for a refusal with one of these statuses; any other is the engine's trouble, not the job's. */
+  async #unless<T>(statuses: readonly number[], answer: Promise<T>, withinMs?: number): Promise<T | undefined> {
     try {
       return await this.#ask(answer, withinMs);
     } catch (error) {
-      if (error instanceof EngineRefusal && error.status === status) return undefined;
-      throw error;
+      if (!(error instanceof EngineRefusal)) throw error;
+      if (statuses.includes(error.status)) return undefined;
+      throw fail("BackendUnavailable", `The container engine refuses: ${error.message}.`, { cause: error });
     }
   }
 }
@@ -194,7 +213,7 @@ function connection(address: string, isGiven: boolean): Docker.DockerOptions {
   return { protocol: protocol === "https:" ? "https" : "http", host: hostname, port: port || "2375" };
 }
 
-/** CE1, CE2. */
+/** CE1, CE3. */
 async function asked<T>(answer: Promise<T>, withinMs: number, address: string, clock: Clock): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = clock.schedule(withinMs, () => late.reject(new Error(`no answer within ${withinMs} ms`)), true);
@@ -217,7 +236,7 @@ async function asked<T>(answer: Promise<T>, withinMs: number, address: string, c
 }
 
 /** The error that a pull's progress ends with. */
-async function lastError(progress: NodeJS.ReadableStream): Promise<string | undefined> {
+async function lastError(progress: Readable): Promise<string | undefined> {
   let found: string | undefined;
   for await (const line of linesOf(progress)) {
     const { error } = JSON.parse(line) as { error?: string };
@@ -226,7 +245,7 @@ async function lastError(progress: NodeJS.ReadableStream): Promise<string | unde
   return found;
 }
 
-async function* linesOf(stream: NodeJS.ReadableStream): AsyncGenerator<string, void> {
+async function* linesOf(stream: Readable): AsyncGenerator<string, void> {
   let rest = "";
   for await (const chunk of stream.setEncoding("utf8")) {
     const lines = (rest + chunk).split("\n");
@@ -239,7 +258,7 @@ async function* linesOf(stream: NodeJS.ReadableStream): AsyncGenerator<string, v
 const HEADER_BYTES = 8;
 
 /** The engine's frames, one for each message: kind (1 stdout, 2 stderr), three zero bytes, length, bytes. */
-async function* framesOf(stream: NodeJS.ReadableStream): AsyncGenerator<{ kind: number; bytes: Buffer }, void> {
+async function* framesOf(stream: Readable): AsyncGenerator<{ kind: number; bytes: Buffer }, void> {
   let held: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
     held = held.length === 0 ? (chunk as Buffer) : Buffer.concat([held, chunk as Buffer]);

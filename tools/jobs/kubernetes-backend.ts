@@ -6,12 +6,12 @@
 // KB2  The Job first, then its Secret, which belongs to it: whoever dies in between leaves a Pod that waits, and the next start of that id, which
 //      finds the Job, makes the Secret. No Secret is left without an owner.
 
-import type { V1Toleration } from "@kubernetes/client-node";
+import { z } from "zod";
 import type { Clock } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
 import type { BackendJob, JobSpec, WorkspaceBackend } from "./backend.ts";
-import { checkedJobId, checkSpec, jobRefused } from "./job-check.ts";
-import { ApiRefusal, type ApiRequest, type KubernetesAccess, KubernetesConnection } from "./kubernetes-connection.ts";
+import { checkedJobId, checkSpec, fleetName, jobRefused, resolvedSettings } from "./job-check.ts";
+import { ApiRefusal, type ApiRequest, KubernetesConnection, unavailable } from "./kubernetes-connection.ts";
 import type { SeenJob } from "./kubernetes-end.ts";
 import { KubernetesJob } from "./kubernetes-job.ts";
 import {
@@ -25,79 +25,80 @@ import {
 } from "./kubernetes-manifest.ts";
 import { News } from "./news.ts";
 
-export interface KubernetesBackendOptions extends KubernetesAccess {
-  readonly clock: Clock;
-  /** Default the configuration's, else `default`. It exists; nodes/deploy/workspaces-rbac.yaml says what is needed there. */
-  readonly namespace?: string;
-  /** Of jobs in a namespace that several fleets use: 1 to 40 small letters, digits and -. Default `flotilla`. */
-  readonly fleet?: string;
-  /** Of the program. Default `flotilla:0.1.0`, of nodes/deploy/Containerfile. */
-  readonly image?: string;
-  /** Of the clone: has git. Default the program's. */
-  readonly cloneImage?: string;
-  /** Secrets of the namespace with which images are pulled. */
-  readonly imagePullSecrets?: readonly string[];
-  /** Secrets of the namespace whose every key becomes a variable of the program. */
-  readonly secrets?: readonly string[];
-  /** A Secret of the namespace for the clone: its `gitconfig` is git's configuration, its other keys are files beside it. */
-  readonly gitSecret?: string;
-  /** Of Pods; they get no token of it. Default the namespace's own. */
-  readonly serviceAccount?: string;
-  readonly nodeSelector?: Readonly<Record<string, string>>;
-  readonly tolerations?: readonly V1Toleration[];
-  /** Bounds of a job that names none. Defaults 2 processors, 4 GiB. */
-  readonly cpus?: number;
-  readonly memoryBytes?: number;
-  /** Bound of its workspace. Default 10 GiB. */
-  readonly workspaceBytes?: number;
-  /** How long a job may wait for a node that begins it. Default 15 minutes. */
-  readonly startWithinMs?: number;
-  /** How long an image may fail to be pulled, or a container to be made. Default a minute. */
-  readonly troubleMaxMs?: number;
-  /** How long a Job that has ended is kept where nobody removes it. Default an hour. */
-  readonly keepEndedS?: number;
-}
-
 const GIB = 2 ** 30;
-const FLEET = /^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/;
+const MINUTE_MS = 60_000;
 const WATCH_S = 240;
 const PAGE = 500;
 
-const DEFAULTS = {
-  fleet: "flotilla",
-  image: "flotilla:0.1.0",
-  imagePullSecrets: [],
-  secrets: [],
-  nodeSelector: {},
-  tolerations: [],
-  cpus: 2,
-  memoryBytes: 4 * GIB,
-  workspaceBytes: 10 * GIB,
-  startWithinMs: 15 * 60_000,
-  troubleMaxMs: 60_000,
-  keepEndedS: 3_600,
-} satisfies Partial<KubernetesBackendOptions>;
+const names = z.array(z.string().min(1)).default([]);
 
-type Resolved = KubernetesBackendOptions & typeof DEFAULTS;
+/** What an operator may set; plain data. */
+const kubernetesSettings = z.strictObject({
+  /** A file. Default KUBECONFIG, else ~/.kube/config, else what a Pod of the cluster is given. */
+  kubeconfig: z.string().optional(),
+  /** Of that configuration. Default its current one. */
+  context: z.string().optional(),
+  /** Default the configuration's, else `default`. It exists; nodes/deploy/workspaces-rbac.yaml says what is needed there. */
+  namespace: z.string().optional(),
+  /** Of jobs in a namespace that several fleets use. */
+  fleet: fleetName.default("flotilla"),
+  /** Of the program, and of the clone, which has git: of nodes/deploy/Containerfile and the same, unless they say otherwise. */
+  image: z.string().min(1).default("flotilla:0.1.0"),
+  cloneImage: z.string().min(1).optional(),
+  /** Secrets of the namespace with which images are pulled. */
+  imagePullSecrets: names,
+  /** Secrets of the namespace whose every key becomes a variable of the program. */
+  secrets: names,
+  /** A Secret of the namespace for the clone: its `gitconfig` is git's configuration, its other keys are files beside it. */
+  gitSecret: z.string().optional(),
+  /** Of Pods; they get no token of it. Default the namespace's own. */
+  serviceAccount: z.string().optional(),
+  nodeSelector: z.record(z.string(), z.string()).default({}),
+  /** As in a Pod. */
+  tolerations: z.array(z.record(z.string(), z.union([z.string(), z.number()]))).default([]),
+  /** Bounds of a job that names none, and of its workspace. */
+  cpus: z.number().positive().default(2),
+  memoryBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(4 * GIB),
+  workspaceBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(10 * GIB),
+  /** How long a job may wait for a node that begins it. */
+  startWithinMs: z
+    .number()
+    .positive()
+    .default(15 * MINUTE_MS),
+  /** How long an image may fail to be pulled, or a container to be made. */
+  troubleMaxMs: z.number().positive().default(MINUTE_MS),
+  /** How long a Job that has ended is kept where nobody removes it. */
+  keepEndedS: z.number().int().positive().default(3_600),
+});
+
+export type KubernetesBackendOptions = z.input<typeof kubernetesSettings> & { readonly clock: Clock };
+type Settings = z.output<typeof kubernetesSettings>;
 
 export class KubernetesBackend implements WorkspaceBackend {
   readonly kind = "kubernetes";
   readonly takesFolders = false;
-  readonly #options: Resolved;
+  readonly #options: Settings;
+  readonly #clock: Clock;
   readonly #closing = new AbortController();
   /** Those whose end is not known yet, by the Job's uid: whoever asks for one gets the same. */
   readonly #watched = new Map<string, KubernetesJob>();
   readonly #news: News;
   #opening: Promise<KubernetesConnection> | undefined;
 
-  /** Asks nothing of a cluster yet. Throws JobRefused for a name of a fleet that no label may have. */
-  constructor(options: KubernetesBackendOptions) {
-    this.#options = { ...DEFAULTS, ...options } as Resolved;
-    const { fleet } = this.#options;
-    if (!FLEET.test(fleet))
-      throw fail("JobRefused", `${JSON.stringify(fleet)} is no name of a fleet: ${FLEET.source}.`);
+  /** Asks nothing of a cluster yet. Throws JobRefused for settings that cannot be. */
+  constructor({ clock, ...given }: KubernetesBackendOptions) {
+    this.#options = resolvedSettings("the Kubernetes backend", kubernetesSettings, given);
+    this.#clock = clock;
     const streams = (["jobs", "pods"] as const).map((kind) => (signal: AbortSignal) => this.#changes(kind, signal));
-    this.#news = new News(streams, options.clock);
+    this.#news = new News(streams, clock);
   }
 
   async start(spec: JobSpec, signal: AbortSignal): Promise<BackendJob> {
@@ -125,7 +126,7 @@ export class KubernetesBackend implements WorkspaceBackend {
     const name = jobName(this.#options.fleet, checkedJobId(jobId));
     const connection = await this.#connection();
     const path = `${this.#jobsPath(connection)}/${name}`;
-    const job = await connection.find<SeenJob>({ method: "GET", path }).catch(asUnavailable);
+    const job = await connection.find<SeenJob>({ method: "GET", path });
     if (job?.metadata.annotations?.[JOB_ID_ANNOTATION] !== jobId) return undefined;
     return this.#job(connection, jobId, job);
   }
@@ -133,13 +134,15 @@ export class KubernetesBackend implements WorkspaceBackend {
   async list(): Promise<readonly string[]> {
     const connection = await this.#connection();
     const jobIds: string[] = [];
-    for (let next: string | undefined = ""; next !== undefined; ) {
-      const query = { labelSelector: this.#selector(), limit: String(PAGE), ...(next !== "" && { continue: next }) };
-      const path = this.#jobsPath(connection);
-      const page: JobPage = await connection.ask<JobPage>({ method: "GET", path, query }).catch(asUnavailable);
-      jobIds.push(...page.items.flatMap(({ metadata }) => metadata.annotations?.[JOB_ID_ANNOTATION] ?? []));
-      next = page.metadata?.continue || undefined;
-    }
+    let next: string | undefined;
+    do {
+      const query: Record<string, string> = { labelSelector: this.#selector(), limit: String(PAGE) };
+      if (next !== undefined) query.continue = next;
+      const page = await connection.find<JobPage>({ method: "GET", path: this.#jobsPath(connection), query });
+      const items = page?.items ?? [];
+      jobIds.push(...items.flatMap(({ metadata }) => metadata.annotations?.[JOB_ID_ANNOTATION] ?? []));
+      next = page?.metadata?.continue || undefined;
+    } while (next !== undefined);
     return jobIds;
   }
 
@@ -157,7 +160,7 @@ export class KubernetesBackend implements WorkspaceBackend {
     } catch (error) {
       if (!(error instanceof ApiRefusal)) throw error;
       if (error.reason === "AlreadyExists") return undefined;
-      throw mayMend(error) ? asUnavailable(error) : jobRefused(jobId, error.message);
+      throw mayMend(error) ? unavailable(error) : jobRefused(jobId, error.message);
     }
   }
 
@@ -165,8 +168,9 @@ export class KubernetesBackend implements WorkspaceBackend {
     const { uid } = job.metadata;
     const watched = this.#watched.get(uid);
     if (watched !== undefined) return watched;
-    const { clock, startWithinMs, troubleMaxMs } = this.#options;
-    const parts = { connection, clock, news: this.#news, closing: this.#closing.signal, startWithinMs, troubleMaxMs };
+    const { startWithinMs, troubleMaxMs } = this.#options;
+    const own = { clock: this.#clock, news: this.#news, closing: this.#closing.signal };
+    const parts = { connection, ...own, startWithinMs, troubleMaxMs };
     const made = new KubernetesJob({ jobId, namespace: this.#namespace(connection), job }, parts);
     this.#watched.set(uid, made);
     void made.watching.then(() => this.#watched.delete(uid));
@@ -175,7 +179,7 @@ export class KubernetesBackend implements WorkspaceBackend {
 
   #connection(): Promise<KubernetesConnection> {
     if (this.#closing.signal.aborted) throw fail("BackendUnavailable", "The backend is closed.");
-    this.#opening ??= KubernetesConnection.open(this.#options, this.#options.clock).catch((error: unknown) => {
+    this.#opening ??= KubernetesConnection.open(this.#options, this.#clock).catch((error: unknown) => {
       this.#opening = undefined;
       throw error;
     });
@@ -197,9 +201,8 @@ export class KubernetesBackend implements WorkspaceBackend {
   }
 
   #shape(connection: KubernetesConnection): KubernetesShape {
-    const { image, cloneImage, gitSecret, serviceAccount, ...others } = this.#options;
-    const namespace = this.#namespace(connection);
-    return { ...others, namespace, image, cloneImage: cloneImage ?? image, gitSecret, serviceAccount };
+    const { image, cloneImage = image } = this.#options;
+    return { ...this.#options, namespace: this.#namespace(connection), cloneImage };
   }
 
   #namespace = (connection: KubernetesConnection): string =>
@@ -221,8 +224,3 @@ const mayMend = ({ status, message }: ApiRefusal): boolean =>
   status === 429 ||
   (status >= 500 && !/too large/.test(message)) ||
   (status === 403 && message.includes("exceeded quota"));
-
-function asUnavailable(error: unknown): never {
-  if (!(error instanceof ApiRefusal)) throw error;
-  throw fail("BackendUnavailable", `The API server refuses: ${error.message}.`, { cause: error });
-}

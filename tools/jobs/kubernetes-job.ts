@@ -5,7 +5,7 @@
 // KJ2  A job is ended by its own deadline, with the reason kept beside it in one patch: the Job stays for the next life to read, and its TTL holds.
 // KJ3  A job is Lost only when nobody could be asked until its deadline and some more was over: until then its Pod may run.
 
-import { type Clock, isFlotillaError } from "../../runtime/index.ts";
+import type { Clock } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
 import type { BackendJob, JobEnd, JobLine } from "./backend.ts";
 import { followLog, type LogPiece, LogRefused, stampedPiece } from "./followed-log.ts";
@@ -21,6 +21,8 @@ const LOG_LOOK_EVERY_MS = 1_000;
 const LOG_MISSES_MAX = 30;
 const LOST_AFTER_MS = 60_000;
 const REMOVED_WITHIN_MS = 90_000;
+/** Not there, or its name belongs to another Job by now. */
+const GONE = [404, 409];
 
 export interface KubernetesJobParts {
   readonly connection: KubernetesConnection;
@@ -117,7 +119,7 @@ export class KubernetesJob implements BackendJob {
     try {
       // Foreground: the Job is there until its Pods are gone.
       const body = { propagationPolicy: "Foreground", preconditions: { uid: this.#uid } };
-      await connection.find({ method: "DELETE", path: this.#jobPath(), body }).catch(unlessAnothers);
+      await connection.find({ method: "DELETE", path: this.#jobPath(), body }, GONE);
       for (;;) {
         const { job, pods } = await this.#look();
         if (job === undefined && pods.length === 0) return;
@@ -138,11 +140,13 @@ export class KubernetesJob implements BackendJob {
   async #look(): Promise<Seen> {
     const { connection } = this.#parts;
     const query = { labelSelector: `${JOB_LABEL}=${this.#name}` };
-    const [job, { items }] = await Promise.all([
+    const [job, all] = await Promise.all([
       connection.find<SeenJob>({ method: "GET", path: this.#jobPath() }),
-      connection.ask<{ items: readonly SeenPod[] }>({ method: "GET", path: `${this.#corePath()}/pods`, query }),
+      connection.find<{ items: readonly SeenPod[] }>({ method: "GET", path: `${this.#corePath()}/pods`, query }),
     ]);
-    const pods = items.filter(({ metadata }) => metadata.labels?.["batch.kubernetes.io/controller-uid"] === this.#uid);
+    const pods = (all?.items ?? []).filter(
+      ({ metadata }) => metadata.labels?.["batch.kubernetes.io/controller-uid"] === this.#uid,
+    );
     return { job: job?.metadata.uid === this.#uid ? job : undefined, pods };
   }
 
@@ -198,7 +202,7 @@ export class KubernetesJob implements BackendJob {
   async #end(end: JobEnd): Promise<void> {
     const metadata = { annotations: { [END_ANNOTATION]: JSON.stringify(end) }, uid: this.#uid };
     const body = { metadata, spec: { activeDeadlineSeconds: 0 } };
-    await this.#parts.connection.find({ method: "PATCH", path: this.#jobPath(), body }).catch(unlessAnothers);
+    await this.#parts.connection.find({ method: "PATCH", path: this.#jobPath(), body }, GONE);
   }
 
   async *#pieces(
@@ -222,14 +226,6 @@ export class KubernetesJob implements BackendJob {
 
   #jobPath = (): string => `/apis/batch/v1/namespaces/${this.#namespace}/jobs/${this.#name}`;
   #corePath = (): string => `/api/v1/namespaces/${this.#namespace}`;
-}
-
-/** 409: its name belongs to another Job by now. */
-function unlessAnothers(error: unknown): undefined {
-  if (error instanceof ApiRefusal && error.status === 409) return undefined;
-  throw isFlotillaError(error)
-    ? error
-    : fail("BackendUnavailable", `The API server refuses: ${(error as Error).message}.`);
 }
 
 function logStateOf(pod: SeenPod | undefined, container: string) {

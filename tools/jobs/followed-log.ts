@@ -1,8 +1,8 @@
 // A job's log, read from an engine or an API server that keeps it with the second of each message, whatever breaks on the way.
 // It is not where the log is kept, nor how it is asked for: that is the LogSource.
 //
-// FL1  The log is read again from the last second of which anything is known, and as many messages as were read of it are left out: what a
-//      broken connection has cut off is read once. Both keep their messages in one order, so the count is exact.
+// FL1  The log is asked for again from a second of which some is known, and as many messages as were read since then are left out: what a
+//      broken connection has cut off is read once. Whoever keeps the log keeps it in one order, so the count is exact.
 // FL2  A reading is the last one only if it began after the program's end: a connection that ends looks like a program that does.
 
 import type { JobLine } from "./backend.ts";
@@ -55,16 +55,18 @@ export async function* followLog(source: LogSource, signal: AbortSignal): AsyncG
   if (!signal.aborted) for (const { rest } of [lines.stdout, lines.stderr]) yield* rest();
 }
 
-/** Where a reading goes on (FL1). */
+/** Where a reading goes on (FL1): in the second before the last one, because two streams are stamped apart and may be kept out of order. */
 class LogPosition {
-  #sinceS: number | undefined;
-  #read = 0;
+  #lastS: number | undefined;
+  /** Messages read of the last second, and of the one before it. */
+  #ofLast = 0;
+  #ofBefore = 0;
   #known = 0;
 
   /** The second from which the log is to be asked for. */
   rewind(): number | undefined {
-    this.#known = this.#read;
-    return this.#sinceS;
+    this.#known = this.#ofBefore + this.#ofLast;
+    return this.#lastS === undefined ? undefined : this.#lastS - 1;
   }
 
   isNew({ atS }: LogPiece): boolean {
@@ -72,12 +74,13 @@ class LogPosition {
       this.#known -= 1;
       return false;
     }
-    if (this.#sinceS === undefined || atS > this.#sinceS) {
-      this.#sinceS = atS;
-      this.#read = 0;
+    if (this.#lastS === undefined || atS > this.#lastS) {
+      this.#ofBefore = atS - 1 === this.#lastS ? this.#ofLast : 0;
+      this.#ofLast = 0;
+      this.#lastS = atS;
     }
-    // Two streams are stamped apart: one of an earlier second is not among those that a rewind gets.
-    if (atS === this.#sinceS) this.#read += 1;
+    if (atS === this.#lastS) this.#ofLast += 1;
+    else if (atS === this.#lastS - 1) this.#ofBefore += 1;
     return true;
   }
 }

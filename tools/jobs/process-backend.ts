@@ -16,6 +16,8 @@ import { join } from "node:path";
 import { type Clock, type Random, sleep } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
 import { toolsOptions } from "../options.ts";
+import { isRunnable } from "../workspace/environment.ts";
+import { endTree } from "../workspace/process-tree.ts";
 import {
   type BackendJob,
   type JobEnd,
@@ -24,11 +26,9 @@ import {
   WORKSPACE_ARGUMENT,
   type WorkspaceBackend,
 } from "./backend.ts";
-import { isRunnable } from "./environment.ts";
 import { type Claim, JobFolder, jobsIn, type Started, type Verdict } from "./job-folder.ts";
 import { jobLines } from "./job-log.ts";
 import { lookFor, type ProcessIdentity, startSupervisor } from "./job-supervisor.ts";
-import { endTree } from "./process-tree.ts";
 
 const MARKER_NAME = "FLOTILLA_JOB";
 const LOOK_EVERY_MS = 25;

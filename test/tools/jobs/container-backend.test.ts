@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../runtime/index.ts";
 import { type BackendJob, type JobLine, type JobSpec, WORKSPACE_ARGUMENT } from "../../../tools/index.ts";
-import { ContainerBackend, containerOf } from "../../../tools/workspace/container-backend.ts";
-import type { SeenContainer } from "../../../tools/workspace/container-engine.ts";
-import { standingOf } from "../../../tools/workspace/container-job.ts";
-import { engineAddress } from "../../../tools/workspace/options.ts";
+import { ContainerBackend, containerOf } from "../../../tools/jobs/container-backend.ts";
+import type { SeenContainer } from "../../../tools/jobs/container-engine.ts";
+import { standingOf } from "../../../tools/jobs/container-job.ts";
+import { engineAddress } from "../../../tools/jobs/options.ts";
 import { type BackendForm, workspaceBackendContract } from "../../contracts/workspace-backend.ts";
 import { caught, codeOf } from "../../support/caught.ts";
 import { commandLines, countCarrying } from "../../support/command-lines.ts";
@@ -78,6 +78,15 @@ async function linesOf(job: BackendJob): Promise<readonly string[]> {
   for await (const line of job.logs(signal)) lines.push(line);
   return lines.map(({ line }) => line);
 }
+
+it("a reader who leaves as a log ends takes nobody with him", async () => {
+  await using form = await makeForm();
+  for (let count = 0; count < 15; count += 1) {
+    const job = await form.backend.start(form.spec(`leaves-${count}`, "head -c 200000 /dev/zero; echo; echo"), signal);
+    const leaving = new AbortController();
+    for await (const _ of job.logs(leaving.signal)) leaving.abort();
+  }
+});
 
 describe.concurrent("its image", () => {
   const image = "registry.example/agent:1";

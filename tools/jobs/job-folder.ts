@@ -12,7 +12,7 @@
 import { link, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { removeFolder } from "./folder-removal.ts";
+import { removeFolder } from "../workspace/folder-removal.ts";
 import type { ProcessIdentity } from "./job-supervisor.ts";
 
 const claimSchema = z.object({

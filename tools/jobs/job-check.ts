@@ -1,6 +1,7 @@
 // What of a job's spec no container can run, found before anything is made of it, and what the two container forms say in the same words.
 // It does not know what an engine or a cluster refuses: they say that themselves.
 
+import { z } from "zod";
 import type { FlotillaError } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
 import { type JobEnd, type JobSpec, WORKSPACE_ARGUMENT } from "./backend.ts";
@@ -40,6 +41,23 @@ function checkText(jobId: string, what: string, text: string, beforeBytes: numbe
     jobId,
     `${what} has ${bytes} bytes and no program takes more than ${ARGUMENT_MAX_BYTES}: have it read long texts from the store`,
   );
+}
+
+/** A name that labels, containers' names and selectors may have. */
+export const fleetName = z
+  .string()
+  .regex(/^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$/, "1 to 40 small letters, digits and -");
+
+/** An operator's settings with their defaults. Throws JobRefused, which names the setting. */
+export function resolvedSettings<Schema extends z.ZodType>(
+  what: string,
+  schema: Schema,
+  given: unknown,
+): z.output<Schema> {
+  const { success, data, error } = schema.safeParse(given);
+  if (success) return data;
+  const issues = error.issues.map(({ path, message }) => `${path.join(".") || "they"}: ${message}`);
+  throw fail("JobRefused", `The settings of ${what} cannot be used: ${issues.join("; ")}.`);
 }
 
 /** The command as the job sees it. Only a whole argument is replaced: a text that mentions the word stays as it is. */

@@ -10,35 +10,26 @@
 
 import { realpath } from "node:fs/promises";
 import type Docker from "dockerode";
+import { z } from "zod";
 import type { Clock } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
 import type { BackendJob, JobEnd, JobSpec, WorkspaceBackend } from "./backend.ts";
 import { ContainerEngine, EngineRefusal } from "./container-engine.ts";
 import { beginContainer, ContainerJob, STARTED_WITHIN_MS, STOP_GRACE_S } from "./container-job.ts";
-import { checkedJobId, checkSpec, commandAt, failedEnd, isFinalForImages, jobRefused } from "./job-check.ts";
+import {
+  checkedJobId,
+  checkSpec,
+  commandAt,
+  failedEnd,
+  fleetName,
+  isFinalForImages,
+  jobRefused,
+  resolvedSettings,
+} from "./job-check.ts";
 import { News } from "./news.ts";
 
-export interface ContainerBackendOptions {
-  readonly clock: Clock;
-  /** Where the engine listens, as DOCKER_HOST has it. Default DOCKER_HOST, /var/run/docker.sock, podman's socket of this user, in this order. */
-  readonly engine?: string;
-  /** Of jobs whose containers stand beside those of other fleets: 1 to 40 small letters, digits and -. Default `flotilla`. */
-  readonly fleet?: string;
-  /** Default `flotilla:0.1.0`, of nodes/deploy/Containerfile. Pulled where it is not there. */
-  readonly image?: string;
-  /** Default `host`: the fleet's NATS may listen on this host's loopback alone. */
-  readonly network?: string;
-  /** Bounds of a job that names none. Defaults 2 processors, 4 GiB, 1,024 processes. */
-  readonly cpus?: number;
-  readonly memoryBytes?: number;
-  readonly processesMax?: number;
-  /** `uid:gid`. Default whoever runs us, to whom the workspace belongs. */
-  readonly user?: string;
-}
-
-const WORKSPACE = "/workspace";
 const GIB = 2 ** 30;
-const FLEET = /^[a-z0-9][a-z0-9-]{0,39}$/;
+const WORKSPACE = "/workspace";
 /** HOME and the like of an agent; in memory, so that it ends with the container. */
 const TEMPORARY = "rw,exec,nosuid,nodev,mode=1777,size=1g";
 
@@ -46,30 +37,47 @@ const JOB_LABEL = "flotilla.job";
 const FLEET_LABEL = "flotilla.fleet";
 const TIMEOUT_LABEL = "flotilla.timeout-ms";
 
-type Resolved = Required<Omit<ContainerBackendOptions, "engine" | "user" | "clock">>;
+/** What an operator may set; plain data. */
+const containerSettings = z.strictObject({
+  /** Where the engine listens, as DOCKER_HOST has it. Default DOCKER_HOST, /var/run/docker.sock, podman's socket of this user, in this order. */
+  engine: z.string().optional(),
+  /** Of jobs whose containers stand beside those of other fleets. */
+  fleet: fleetName.default("flotilla"),
+  /** Of nodes/deploy/Containerfile, unless it says otherwise. Pulled where it is not there. */
+  image: z.string().min(1).default("flotilla:0.1.0"),
+  /** The fleet's NATS may listen on this host's loopback alone: hence `host`. */
+  network: z.string().min(1).default("host"),
+  /** Bounds of a job that names none; swap counts as memory. */
+  cpus: z.number().positive().default(2),
+  memoryBytes: z
+    .number()
+    .int()
+    .positive()
+    .default(4 * GIB),
+  processesMax: z.number().int().positive().default(1_024),
+  /** `uid:gid`. Default whoever runs us, to whom the workspace belongs. */
+  user: z.string().optional(),
+});
+
+export type ContainerBackendOptions = z.input<typeof containerSettings> & { readonly clock: Clock };
+type Settings = z.output<typeof containerSettings>;
 
 export class ContainerBackend implements WorkspaceBackend {
   readonly kind = "container";
   readonly takesFolders = true;
   readonly #clock: Clock;
-  readonly #given: ContainerBackendOptions;
-  readonly #options: Resolved;
+  readonly #options: Settings;
   readonly #closing = new AbortController();
   /** Those whose end is not known yet, by the container's id: whoever asks for one gets the same. */
   readonly #watched = new Map<string, ContainerJob>();
   readonly #news: News;
   #opening: Promise<ContainerEngine> | undefined;
 
-  /** Asks nothing of an engine yet. Throws JobRefused for a name of a fleet that no container may have. */
-  constructor(options: ContainerBackendOptions) {
-    const defaults = { fleet: "flotilla", image: "flotilla:0.1.0", network: "host" };
-    this.#given = options;
-    this.#options = { ...defaults, cpus: 2, memoryBytes: 4 * GIB, processesMax: 1_024, ...options };
-    const { fleet } = this.#options;
-    if (!FLEET.test(fleet))
-      throw fail("JobRefused", `${JSON.stringify(fleet)} is no name of a fleet: ${FLEET.source}.`);
-    this.#clock = options.clock;
-    this.#news = new News([(signal) => this.#events(signal)], options.clock);
+  /** Asks nothing of an engine yet. Throws JobRefused for settings that cannot be. */
+  constructor({ clock, ...given }: ContainerBackendOptions) {
+    this.#options = resolvedSettings("the container backend", containerSettings, given);
+    this.#clock = clock;
+    this.#news = new News([(signal) => this.#events(signal)], clock);
   }
 
   async start(spec: JobSpec, signal: AbortSignal): Promise<BackendJob> {
@@ -141,7 +149,7 @@ export class ContainerBackend implements WorkspaceBackend {
 
   #engine(): Promise<ContainerEngine> {
     if (this.#closing.signal.aborted) throw fail("BackendUnavailable", "The backend is closed.");
-    this.#opening ??= ContainerEngine.open(this.#given.engine, this.#clock).catch((error: unknown) => {
+    this.#opening ??= ContainerEngine.open(this.#options.engine, this.#clock).catch((error: unknown) => {
       this.#opening = undefined;
       throw error;
     });
@@ -154,7 +162,7 @@ export class ContainerBackend implements WorkspaceBackend {
 
   /** Whoever is root in a rootless engine's container is the engine's user outside. */
   #user(engine: ContainerEngine): string {
-    if (this.#given.user !== undefined) return this.#given.user;
+    if (this.#options.user !== undefined) return this.#options.user;
     const isOurs = !engine.security.has("rootless") && process.getuid !== undefined && process.getgid !== undefined;
     return isOurs ? `${process.getuid?.()}:${process.getgid?.()}` : "0:0";
   }
@@ -169,7 +177,7 @@ export class ContainerBackend implements WorkspaceBackend {
 export function containerOf(
   spec: JobSpec,
   folder: string,
-  options: Resolved,
+  options: Settings,
   user: string,
   security: ReadonlySet<string>,
 ): Docker.ContainerCreateOptions {

@@ -3,13 +3,14 @@
 // of its own and a followed log that breaks off ends the process.
 //
 // KC1  Every request has an end: JSON answers within ANSWER_WITHIN_MS, streams by their signal.
-// KC2  An answer that refuses is an ApiRefusal with the server's words; whatever else goes wrong is BackendUnavailable.
+// KC2  A request ends with its signal by being destroyed: a request that is given a signal fails, at the end of a reply, where nobody can catch it.
+// KC3  An answer that refuses is an ApiRefusal with the server's words; whatever else goes wrong is BackendUnavailable.
 
 import { once } from "node:events";
 import { type IncomingMessage, request as plainRequest } from "node:http";
 import { type RequestOptions, request as secureRequest } from "node:https";
 import type { KubeConfig } from "@kubernetes/client-node";
-import { type Clock, isFlotillaError } from "../../runtime/index.ts";
+import { type Clock, type FlotillaError, isFlotillaError } from "../../runtime/index.ts";
 import { fail } from "../errors.ts";
 
 const ANSWER_WITHIN_MS = 30_000;
@@ -27,6 +28,9 @@ export class ApiRefusal extends Error {
   }
 }
 
+export const unavailable = (refusal: ApiRefusal): FlotillaError =>
+  fail("BackendUnavailable", `The API server refuses: ${refusal.message}.`, { cause: refusal });
+
 export interface ApiRequest {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** From /api or /apis on. */
@@ -38,9 +42,9 @@ export interface ApiRequest {
 
 export interface KubernetesAccess {
   /** A file. Default KUBECONFIG, else ~/.kube/config, else what a Pod of the cluster is given. */
-  readonly kubeconfig?: string;
+  readonly kubeconfig?: string | undefined;
   /** Of that configuration. Default its current one. */
-  readonly context?: string;
+  readonly context?: string | undefined;
 }
 
 export class KubernetesConnection {
@@ -96,13 +100,17 @@ export class KubernetesConnection {
     }
   }
 
-  /** The answer, or undefined for one that says: not found. */
-  async find<T>(request: ApiRequest): Promise<T | undefined> {
+  /**
+   * The answer, or undefined for one that says: not found, or another of these statuses. Throws BackendUnavailable alone: what is not allowed
+   * here may be later.
+   */
+  async find<T>(request: ApiRequest, absent: readonly number[] = [404]): Promise<T | undefined> {
     try {
       return await this.ask<T>(request);
     } catch (error) {
-      if (error instanceof ApiRefusal && error.status === 404) return undefined;
-      throw error;
+      if (!(error instanceof ApiRefusal)) throw error;
+      if (absent.includes(error.status)) return undefined;
+      throw unavailable(error);
     }
   }
 
@@ -128,13 +136,16 @@ export class KubernetesConnection {
     // The length said: of a DELETE without it, Node sends a body that no server reads.
     const described = text === undefined ? {} : { "content-type": type, "content-length": Buffer.byteLength(text) };
     const headers = { accept: "application/json, */*", ...described };
-    const options: RequestOptions = { method, headers, ...(signal && { signal }) };
+    const options: RequestOptions = { method, headers };
     await this.#config.applyToHTTPSOptions(options);
+    signal?.throwIfAborted();
     const request = (url.protocol === "http:" ? plainRequest : secureRequest)(url, options);
+    const end = () => request.destroy(); // KC2
+    signal?.addEventListener("abort", end, { once: true });
+    // What breaks after the reply has begun is met by whoever reads; the request says it once more, to nobody.
+    request.on("error", () => {}).once("close", () => signal?.removeEventListener("abort", end));
     request.end(text);
     const [reply] = (await once(request, "response")) as [IncomingMessage];
-    // What breaks after this is met by whoever reads; the request says it once more, to nobody.
-    request.on("error", () => {});
     if ((reply.statusCode ?? 500) < 300) return reply;
     throw refusal(reply.statusCode ?? 500, (await reply.toArray()).join(""));
   }
