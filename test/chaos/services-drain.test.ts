@@ -1,6 +1,7 @@
 // 1,000 stories of 10 tasks each, in flight at once, through planning, context and orchestrator as they are, with agents that are done at once:
 // no task is lost and none doubled. `npm run test:chaos` runs it; CHAOS_STORIES sets another number.
 
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { agentRequests, agentResults, agileEvents, deadEvents } from "../../actors/events/channels.ts";
 import { feed } from "../../actors/events/feed.ts";
@@ -17,7 +18,8 @@ const missing = natsMissing();
 const STORIES = Number(process.env.CHAOS_STORIES ?? 1_000);
 const TASKS = 10;
 const CALLERS = 64;
-const DRAIN_MS = 900_000;
+const DRAIN_MS = 1_500_000;
+const TICKS_PER_S = 100;
 
 /** Three chains of three, and a note at the end. */
 const PLAN = {
@@ -40,6 +42,13 @@ async function forAll(ids: readonly string[], work: (id: string) => Promise<unkn
   await Promise.all(Array.from({ length: CALLERS }, caller));
 }
 
+/** Seconds of processor time that a process has used. */
+function cpuOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const fields = stat.slice(stat.lastIndexOf(") ") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
+}
+
 const tally = (values: readonly string[]): Record<string, number> => {
   const counts: Record<string, number> = {};
   for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
@@ -58,8 +67,8 @@ describe.skipIf(missing !== undefined)(`many stories at once (${missing ?? "ther
     await using place = await connect({ ...servers, name: "agents", accepts: true, actors: [ScriptedRunner] });
     const named = { name: "workspace-runner", namespace: SERVICES, concurrency: 256, node: "agents" };
     const runner = await place.spawn(ScriptedRunner, named as SpawnOptions<[]>);
-    const hosts = ["planning", "orchestrator", "context"].map((only) => fleet.host("--only", only, "--rpc", "off"));
-    const started = await Promise.all(hosts);
+    const names = ["planning", "orchestrator", "context"] as const;
+    const started = await Promise.all(names.map((only) => fleet.host("--only", only, "--rpc", "off")));
     const planning = planningOf(system, { timeoutMs: 60_000 });
     const ids = Array.from({ length: STORIES }, (_, at) => `s${at}`);
     const moves = async (id: string, event: string) => {
@@ -114,6 +123,8 @@ describe.skipIf(missing !== undefined)(`many stories at once (${missing ?? "ther
     await deciding.catch((error: unknown) => {
       if (!isFlotillaError(error) && error !== end.signal.reason) throw error;
     });
+    const cpu = names.map((name, at) => [name, cpuOf(started[at]?.command.pid ?? 0)]);
+    const bare = started[1]?.command.err.match(/goes without context/g)?.length ?? 0;
     console.log("drain:", {
       ...{
         stories: STORIES,
@@ -122,6 +133,7 @@ describe.skipIf(missing !== undefined)(`many stories at once (${missing ?? "ther
         drainedMs: Math.round(drainedMs),
       },
       storiesPerS: Number(((1_000 * STORIES) / drainedMs).toFixed(1)),
+      ...{ cpuSeconds: Object.fromEntries(cpu), withoutContext: bare },
       tasksPerS: Number(((1_000 * STORIES * TASKS) / drainedMs).toFixed(1)),
     });
 
