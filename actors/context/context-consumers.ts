@@ -19,7 +19,7 @@ import { type Intake, PLANNING } from "./intake.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** Events in hand at once, of different stories: they are written to the graph together (LE3). */
-const CONCURRENCY = 64;
+const CONCURRENCY = 256;
 
 export interface ContextConsumerParts {
   readonly system: ActorSystem;

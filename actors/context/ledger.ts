@@ -15,7 +15,7 @@ import { failContext } from "./errors.ts";
 import type { Graph, Statement } from "./graph.ts";
 import { nodeId } from "./schema.ts";
 
-const SETS_MAX = 64;
+const SETS_MAX = 256;
 const ROWS_MAX = 4_000;
 const TRIES_MAX = 5;
 export const KEYS_MAX = 100_000;

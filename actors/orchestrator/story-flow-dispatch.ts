@@ -26,6 +26,8 @@ import { FLOW, flowChange, isReady } from "./story-flow-steps.ts";
 import { TaskQueue } from "./task-queue.ts";
 
 const AGAIN_MS = 50;
+/** Doubled each time: sixty-four tasks that ask again and again are what keeps a busy graph from getting to know them. */
+const CONTEXT_AGAIN_MS = 200;
 /** What was out when the last life ended already has its place: it goes before everything else. */
 const PRIORITY_OUT = 10;
 /** The graph follows the events: what it does not know yet, it may know soon. */
@@ -216,7 +218,7 @@ export class TaskDispatch {
     const timer = clock.schedule(contextWaitMs, () => late.abort(fail("ContextMissing", "It did not answer in time.")));
     const end = AbortSignal.any([signal, late.signal]);
     try {
-      for (let pauseMs = AGAIN_MS; ; pauseMs *= 2) {
+      for (let pauseMs = CONTEXT_AGAIN_MS; ; pauseMs *= 2) {
         try {
           return (await unlessAborted(context.getContext(ask), end)).context;
         } catch (error) {
