@@ -1,9 +1,11 @@
 // The services of a fleet as the doors see them. It is loaded by `loadServices` (index.ts), so that a host without services holds none of it.
 
 export { asyncApi } from "./events/asyncapi.ts";
-export { CHANNELS } from "./events/channels.ts";
+export { agentRequests, agileEvents, CHANNELS, deadEvents, workspaceJobs } from "./events/channels.ts";
 export { type Fed, feed, parse } from "./events/feed.ts";
+export { postEvent } from "./events/post.ts";
 export { serviceHostOptions } from "./options.ts";
+export { sendResult } from "./result-post.ts";
 export {
   contextOf,
   orchestratorOf,
