@@ -15,7 +15,7 @@ export { Agent, type AgentEvent, type AgentSetup, type ModelSpec, modelName } fr
 export { BLOB_PREFIX, type ExecutorOrder, executeTask, executorName } from "./agent-executor.ts";
 export type { Missing, MissingReason, Submission, TaskOutcome, TaskStatus } from "./collected-task.ts";
 export { Collector, type CollectorHandle, type CollectorLimits, type Opened, spawnCollector } from "./collector.ts";
-
+export type { ChangeSet as ContextChangeSet } from "./context/change-set.ts";
 export type {
   ContextApi,
   ContextChange,
@@ -25,7 +25,7 @@ export type {
   Neighbourhood,
   RolePack,
 } from "./context/context-api.ts";
-
+export type { Ledger as ContextLedger } from "./context/ledger.ts";
 export {
   type CouncilAgent,
   type CouncilProgress,

@@ -1,5 +1,7 @@
 // The services of a fleet as the doors see them. It is loaded by `loadServices` (index.ts), so that a host without services holds none of it.
 
+export { contextOn } from "./context/context-parts.ts";
+export { LadybugGraph } from "./context/ladybug-graph.ts";
 export { asyncApi } from "./events/asyncapi.ts";
 export { agentRequests, agileEvents, CHANNELS, deadEvents, workspaceJobs } from "./events/channels.ts";
 export { type Fed, feed, parse } from "./events/feed.ts";

@@ -32,45 +32,46 @@ export interface ContextConsumerParts {
 /** Consumes until the signal aborts or the system is closed. Never rejects. */
 export async function consumeForContext({ intake, service, ...parts }: ContextConsumerParts): Promise<void> {
   const consumers = [
-    started(parts, {
-      ...{ name: PLANNING, channel: agileEvents },
+    consume({
+      ...consumer(parts, PLANNING),
+      channel: agileEvents,
       laneOf: ({ data }) => ("storyId" in data ? (data.storyId ?? "") : ""),
       handle: async (event, place) => void (await intake.take(event, place, agileChanges(event))),
     }),
-    started(parts, {
-      ...{ name: "context-results", channel: agentResults },
+    consume({
+      ...consumer(parts, "context-results"),
+      channel: agentResults,
       laneOf: ({ correlationId }) => correlationId,
       handle: (event, place) => intake.takeResult(event, place),
     }),
-    started(parts, {
-      ...{ name: "context-jobs", channel: workspaceJobs },
+    consume({
+      ...consumer(parts, "context-jobs"),
+      channel: workspaceJobs,
       laneOf: ({ data }) => data.storyId,
       handle: (event, place) => intake.takeJob(event, place),
     }),
-    started(parts, {
-      ...{ name: "context-changes", channel: contextChanges },
+    consume({
+      ...consumer(parts, "context-changes"),
+      channel: contextChanges,
       laneOf: ({ data }) => data.storyId,
       handle: async (event, place) => void (await service.takeChange(event, place)),
     }),
   ];
-  await Promise.all(consumers);
+  const ended = consumers.map((consuming) =>
+    consuming.catch((error: unknown) => {
+      if (!isFlotillaError(error, "Closed")) parts.log("error", "a consumer ended", { error: String(error) });
+    }),
+  );
+  await Promise.all(ended);
 }
 
-async function started<C extends Channel>(
+function consumer(
   { system, ledger, log, signal }: Omit<ContextConsumerParts, "intake" | "service">,
-  own: Pick<ConsumerOptions<C>, "name" | "channel" | "handle" | "laneOf">,
-): Promise<void> {
+  name: string,
+): Pick<ConsumerOptions<Channel>, "system" | "name" | "log" | "signal" | "position" | "onGap" | "concurrency"> {
   const onGap = async () =>
-    log("warn", "events were dropped from the log before the graph had them: it lacks what they said", {
-      consumer: own.name,
-    });
-  const position = positionIn(ledger, system, own.name);
-  try {
-    await consume({ ...own, system, log, signal, position, onGap, concurrency: CONCURRENCY });
-  } catch (error) {
-    if (!isFlotillaError(error, "Closed"))
-      log("error", "a consumer ended", { consumer: own.name, error: String(error) });
-  }
+    log("warn", "events were dropped from the log before the graph had them: it lacks what they said", { name });
+  return { system, name, log, signal, onGap, position: positionIn(ledger, system, name), concurrency: CONCURRENCY };
 }
 
 /** CC1, CC2. */

@@ -6,7 +6,7 @@
 
 import { createHash } from "node:crypto";
 import { type ActorSystem, type Random, topicFilter } from "../../runtime/index.ts";
-import { decide, describeTools, standardPolicy, standardTools } from "../../tools/index.ts";
+import { decide, describeTools, standardPolicy, standardTools, type Tool } from "../../tools/index.ts";
 import { roleNamed, roleNames } from "../council/roles.ts";
 import { fail } from "../errors.ts";
 import { contextChanges } from "../events/channels.ts";
@@ -48,6 +48,8 @@ const EVERYTHING: Wanted = { tasks: true, decisions: true, relations: true, mile
 
 export class ContextService implements ContextApi {
   readonly #parts: ContextServiceParts;
+  /** By role: describing them takes as long as a query. */
+  readonly #tools = new Map<string, string>();
   #updating: Promise<unknown> = Promise.resolve();
 
   constructor(parts: ContextServiceParts) {
@@ -67,7 +69,15 @@ export class ContextService implements ContextApi {
       });
     const sections = scopes.map((scope) => sectionOf(scope, view, { role: grant.role, task }));
     const { text, ...rest } = fitted(sections, grant.required, budget, counter);
-    return { context: text, ...rest, version: view.version, hash: sha256(text), blocks: blocksOf(grant, text) };
+    return { context: text, ...rest, version: view.version, hash: sha256(text), blocks: this.#blocks(grant, text) };
+  }
+
+  /** Beside the context: who the reader is, and what it may do. */
+  #blocks({ role, phase, about }: Grant, context: string): ContextBlocks {
+    const words = roleNames().includes(role) ? roleNamed(role).prompt : `You work as ${role}.`;
+    const tools = this.#tools.get(role) ?? toolsOf(role);
+    this.#tools.set(role, tools);
+    return { system: `${words}\n\nThe story is in phase ${phase}. ${about}`, context, tools };
   }
 
   updateContext(request: Asked<"updateContext">) {
@@ -225,13 +235,10 @@ const taskUnknown = (storyId: string, taskId: string) =>
 
 const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
-/** Beside the context: who the reader is, and what it may do, from the tools as they are. */
-function blocksOf({ role, phase, about }: Grant, context: string): ContextBlocks {
-  const words = roleNames().includes(role) ? roleNamed(role).prompt : `You work as ${role}.`;
-  const may = standardTools().filter(
-    ({ name, risk }) => decide({ role, tool: name, risk }, standardPolicy).kind !== "deny",
-  );
-  return { system: `${words}\n\nThe story is in phase ${phase}. ${about}`, context, tools: describeTools(may) };
+/** What the role may do, from the tools and the policy as they are. */
+function toolsOf(role: string): string {
+  const mayUse = ({ name, risk }: Tool) => decide({ role, tool: name, risk }, standardPolicy).kind !== "deny";
+  return describeTools(standardTools().filter(mayUse));
 }
 
 function checkedBy({ by, role }: Asked<"updateContext">) {

@@ -1,28 +1,25 @@
 // The context service as an actor: named "context", it holds the graph and listens to what happens. What it does is in context-service.ts.
 //
 // CX1  It starts whatever the graph's state: while the graph is down, calls say GraphUnavailable and events wait in the log.
-// CX2  A scopes file that is wrong keeps it from starting: what nobody may see is not found out by telling it.
+// CX2  A table of scopes that is wrong keeps it from starting: what nobody may see is not found out by telling it.
 
 import { join } from "node:path";
 import { actorContext, defineActor } from "../../runtime/index.ts";
 import { serviceHostOptions } from "../options.ts";
 import type { ContextApi } from "./context-api.ts";
 import { consumeForContext } from "./context-consumers.ts";
-import { ContextService } from "./context-service.ts";
+import { contextOn } from "./context-parts.ts";
+import type { ContextService } from "./context-service.ts";
 import type { Graph } from "./graph.ts";
-import { Intake } from "./intake.ts";
 import { LadybugGraph } from "./ladybug-graph.ts";
-import { Ledger } from "./ledger.ts";
 import { Neo4jGraph } from "./neo4j-graph.ts";
-import { ScopePolicy } from "./scopes.ts";
-import { RuleCounter } from "./token-counter.ts";
 
 /** Plain data without secrets: the password of a server is in its host's environment. */
 export interface ContextSettings {
   readonly graph:
     | { readonly kind: "embedded" }
     | { readonly kind: "neo4j"; readonly url: string; readonly user?: string };
-  /** Path of a scopes file on its host. Default: ours. */
+  /** A table of scopes as YAML, like scopes.yaml. Default: that one. */
   readonly scopes?: string;
 }
 
@@ -42,13 +39,10 @@ class ContextActor implements ContextApi {
 
   async onStart(): Promise<void> {
     const { system, random, log } = actorContext();
-    const policy = await ScopePolicy.read(this.#settings.scopes);
-    const ledger = new Ledger(this.#graph, random);
-    const intake = new Intake(system, this.#graph, ledger);
-    const parts = { system, graph: this.#graph, ledger, intake, policy, random, counter: new RuleCounter() };
-    const service = new ContextService(parts);
-    this.#service = service;
-    this.#consuming = consumeForContext({ system, ledger, intake, service, log, signal: this.#stopping.signal });
+    const { scopes } = this.#settings;
+    const parts = await contextOn({ system, graph: this.#graph, random, ...(scopes !== undefined && { scopes }) });
+    this.#service = parts.service;
+    this.#consuming = consumeForContext({ ...parts, system, log, signal: this.#stopping.signal });
   }
 
   async onStop(): Promise<void> {

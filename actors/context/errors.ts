@@ -15,5 +15,5 @@ export const failContext = errorsFrom({
   BudgetTooSmall: { retryable: false, remedy: "Allow at least the tokens that the message names." },
   NodeUnknown: { retryable: false, remedy: "Use the id of a node as the graph answers it: task:STORY/TASK, say." },
   DepthInvalid: { retryable: false, remedy: "Ask for a depth of 1, 2 or 3." },
-  ScopesInvalid: { retryable: false, remedy: "Correct the scopes file where the message says." },
+  ScopesInvalid: { retryable: false, remedy: "Correct the table of scopes where the message says." },
 });

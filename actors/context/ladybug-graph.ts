@@ -28,6 +28,8 @@ import { ladybugSchema } from "./schema.ts";
 /** Pages kept in memory. Its default would be most of the machine's. */
 const BUFFER_BYTES = 256 * 1_024 * 1_024;
 const READERS = 2;
+/** Of one query. Ours are small: more of them at once is more than more threads for one. */
+const THREADS = 1;
 const QUERY_TIMEOUT_MS = 30_000;
 /** Prepared statements that a connection keeps. */
 const PREPARED_MAX = 256;
@@ -99,7 +101,7 @@ export class LadybugGraph implements Graph {
     const database = new ladybug.Database(this.#file, BUFFER_BYTES);
     try {
       await database.init();
-      const session = () => new Session(new ladybug.Connection(database, READERS));
+      const session = () => new Session(new ladybug.Connection(database, THREADS));
       const writer = session();
       await transaction(
         writer,

@@ -1,7 +1,8 @@
 // Walks through the graph: what lies around a node, what a decision bears on, why a commit exists. All bounded, all safe in circles.
 //
 // NE1  A walk goes level by level and enters no node twice, so circles end it. It stops at NODES_MAX nodes or EDGES_MAX edges, and says so.
-// NE2  A level is a query for each type of node, whatever the number of nodes.
+// NE2  A level is a query for each type of node and edge, whatever the number of nodes; for a few nodes it is one for each, because looking for
+//      keys in a list goes through all nodes of a type in LadybugDB, and a key alone is looked up.
 
 import type { Edge, EntityType, GraphNode, Neighbourhood } from "./context-api.ts";
 import { failContext } from "./errors.ts";
@@ -14,6 +15,9 @@ export const EDGES_MAX = 500;
 const IMPACT_DEPTH = 10;
 const DEPTH_MAX = 3;
 const HASH_MIN = 7;
+/** NE2. */
+const ALONE_MAX = 8;
+const EDGE_TYPES = Object.keys(EDGES) as readonly EdgeType[];
 
 /** Throws NodeUnknown, DepthInvalid. */
 export async function relationships(graph: Graph, id: string, depth: number): Promise<Neighbourhood> {
@@ -98,13 +102,12 @@ interface Step {
 }
 
 /** Everything next to nodes of one type, in both directions. */
-async function around(graph: Graph, type: EntityType, ids: readonly string[]): Promise<readonly Step[]> {
-  const rest = `WHERE a.id IN $ids RETURN a.id AS id, r, m LIMIT ${EDGES_MAX + 1}`;
-  const [out, into] = await Promise.all([
-    graph.run(`MATCH (a:\`${type}\`)-[r]->(m) ${rest}`, { ids }),
-    graph.run(`MATCH (a:\`${type}\`)<-[r]-(m) ${rest}`, { ids }),
+async function around(graph: Graph, of: EntityType, ids: readonly string[]): Promise<readonly Step[]> {
+  const hops = EDGE_TYPES.flatMap((type) => [
+    hop(graph, { type, of, ids }),
+    hop(graph, { type, of, ids, isInto: true }),
   ]);
-  return [...out.flatMap((row) => stepOf(row, false)), ...into.flatMap((row) => stepOf(row, true))];
+  return (await Promise.all(hops)).flat();
 }
 
 interface Hop {
@@ -117,15 +120,14 @@ interface Hop {
 
 async function hop(graph: Graph, { type, of, ids, isInto = false }: Hop): Promise<readonly Step[]> {
   const pairs = EDGES[type].filter(([from, to]) => (isInto ? to : from) === of);
-  if (ids.length === 0) return [];
-  const rows = await Promise.all(
-    pairs.map(([from, to]) => {
-      const [a, b] = isInto ? ["m", "a"] : ["a", "m"];
-      const query = `MATCH (${a}:\`${from}\`)-[r:${type}]->(${b}:\`${to}\`) WHERE a.id IN $ids RETURN a.id AS id, r, m LIMIT ${EDGES_MAX + 1}`;
-      return graph.run(query, { ids });
-    }),
-  );
-  return rows.flat().flatMap((row) => stepOf(row, isInto));
+  const rows = pairs.flatMap(([from, to]) => {
+    const [a, b] = isInto ? ["m", "a"] : ["a", "m"];
+    const path = `MATCH (${a}:\`${from}\`)-[r:${type}]->(${b}:\`${to}\`)`;
+    const answer = `RETURN a.id AS id, r, m LIMIT ${EDGES_MAX + 1}`;
+    if (ids.length > ALONE_MAX) return [graph.run(`${path} WHERE a.id IN $ids ${answer}`, { ids })];
+    return ids.map((id) => graph.run(`${path} WHERE a.id = $id ${answer}`, { id }));
+  });
+  return (await Promise.all(rows)).flat().flatMap((row) => stepOf(row, isInto));
 }
 
 function stepOf({ id, r, m }: Row, isInto: boolean): readonly Step[] {

@@ -60,6 +60,8 @@ const PER_DECISION = 128;
 const BUMP_MAX = 4_096;
 const BUILT_IN = new URL("./scopes.yaml", import.meta.url);
 
+const invalid = (why: string) => failContext("ScopesInvalid", `The table of scopes ${why}.`);
+
 export class ScopePolicy {
   readonly #table: z.infer<typeof tableSchema>;
 
@@ -69,25 +71,29 @@ export class ScopePolicy {
 
   /** Reads the table of a file; default: ours. Throws ScopesInvalid (SO1). */
   static async read(path: string | URL = BUILT_IN): Promise<ScopePolicy> {
-    const bad = (why: string) => failContext("ScopesInvalid", `The scopes file ${String(path)} ${why}.`);
     const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-      throw bad(`cannot be read: ${error.code ?? error.message}`);
+      throw invalid(`cannot be read: ${error.message}`);
     });
+    return ScopePolicy.parse(text);
+  }
+
+  /** Takes a table as YAML. Throws ScopesInvalid (SO1). */
+  static async parse(text: string): Promise<ScopePolicy> {
     const { parse } = await import("yaml");
     let data: unknown;
     try {
       data = parse(text);
     } catch (error) {
-      throw bad(`is no YAML: ${String(error).split("\n", 1)[0]}`);
+      throw invalid(`is no YAML: ${String(error).split("\n", 1)[0]}`);
     }
     const parsed = tableSchema.safeParse(data);
     const issue = parsed.error?.issues[0];
-    if (!parsed.success) throw bad(`is not valid: ${issue?.path.join(".")}: ${issue?.message}`);
+    if (!parsed.success) throw invalid(`is not valid: ${issue?.path.join(".")}: ${issue?.message}`);
     const [first, ...others] = Object.entries(parsed.data.phases);
-    if (first === undefined) throw bad("has no phases");
+    if (first === undefined) throw invalid("has no phases");
     const roles = Object.keys(first[1].roles).sort().join(", ");
     const odd = others.find(([, phase]) => Object.keys(phase.roles).sort().join(", ") !== roles);
-    if (odd !== undefined) throw bad(`gives ${odd[0]} other roles than ${first[0]} (${roles})`);
+    if (odd !== undefined) throw invalid(`gives ${odd[0]} other roles than ${first[0]} (${roles})`);
     return new ScopePolicy(parsed.data);
   }
 

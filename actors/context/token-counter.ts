@@ -15,7 +15,7 @@ export interface TokenCounter {
 
 /** A long run of letters and digits mixed; a word; capitals; a digit; spaces; line ends; one mark, repeated; any other character. */
 const PIECE =
-  /(?=[A-Za-z0-9+/=]{0,40}\d)(?=[A-Za-z0-9+/=]{0,40}[A-Za-z])[A-Za-z0-9+/=]{16,}|[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d|[ \t]+|[\r\n]+|([^\s\p{L}\p{M}\p{N}])\1*|./gsu;
+  /(?<![A-Za-z0-9+/=])(?=[A-Za-z0-9+/=]{0,40}\d)(?=[A-Za-z0-9+/=]{0,40}[A-Za-z])[A-Za-z0-9+/=]{16,}|[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d|[ \t]+|[\r\n]+|([^\s\p{L}\p{M}\p{N}])\1*|./gsu;
 /** No word of a language has so many consonants in a row: such text is not in vocabularies. */
 const CROWDED = /[b-df-hj-np-tv-xz]{5}/i;
 const WORD_MAX = 16;

@@ -157,10 +157,8 @@ export const invalid = (index: number, { operation, entityType, entityId }: Cont
     data: { index, operation, entityType, entityId },
   });
 
-const issueOf = (error: z.ZodError): string => {
-  const [issue] = error.issues;
-  return `${issue?.path.join(".") || "payload"}: ${issue?.message ?? "unlike its schema"}`;
-};
+const issueOf = ({ issues }: z.ZodError): string =>
+  issues.map(({ path, message }) => `${path.join(".") || "payload"}: ${message}`).join("; ");
 
 /** The change set of an event whose changes were found valid when it was posted. */
 export function updateChanges({ storyId, by, changes }: Changed, at: number): ChangeSet {

@@ -64,6 +64,30 @@ const dead = async (system: ActorSystem) => {
 const down = () => new FlotillaError("Unavailable", "the graph is down", { retryable: true });
 
 describe("positions", () => {
+  test("may be kept by whoever consumes, beside what it makes of the events", async () => {
+    const system = await start();
+    await create(system, "a", "b", "c");
+    const kept: number[] = [];
+    const refused = new Set([4]);
+    const position = {
+      read: async () => 2,
+      write: async (sequence: number) => {
+        kept.push(sequence);
+        return !refused.delete(sequence);
+      },
+    };
+    const seen: string[] = [];
+    const { stop } = consumer(system, (id) => void seen.push(id), { position });
+    await waitUntil("all are handled and kept", () => seen.length === 2 && kept.length > 0);
+    await stop();
+    // Refused once, it is kept at the end.
+    expect([seen, kept]).toEqual([
+      ["b", "c"],
+      [4, 4],
+    ]);
+    expect(await system.ports.store.get("consumer.c")).toBeUndefined();
+  });
+
   test("the next life goes on where the last one had done everything", async () => {
     const system = await start();
     const seen: string[] = [];
