@@ -21,7 +21,7 @@ import type { Graph } from "./graph.ts";
 import { eventKey, type Intake, type Place } from "./intake.ts";
 import type { Ledger } from "./ledger.ts";
 import { impact, relationships, shown, why } from "./neighbourhood.ts";
-import { localId, typeOfId } from "./schema.ts";
+import { localId, nodeId, typeOfId } from "./schema.ts";
 import { type Grant, SCOPES, type Scope, type ScopePolicy } from "./scopes.ts";
 import { sectionOf } from "./sections.ts";
 import { readStory, relevantDecisions, type StoryView, type Wanted } from "./story-view.ts";
@@ -60,6 +60,8 @@ export class ContextService implements ContextApi {
     const { policy, counter, graph } = this.#parts;
     const grant = policy.grant(role, phase);
     const scopes = SCOPES.filter((scope) => grant.required.includes(scope) || grant.allowed.includes(scope));
+    // Who asks too early asks again: that must not cost the reading of the story each time.
+    if (taskId !== undefined) await this.#expectTask(storyId, taskId);
     const view = await readStory(graph, storyId, wantedBy(scopes));
     const task = taskId === undefined ? undefined : taskIn(view, storyId, taskId);
     const budget = tokenBudget ?? policy.budget(grant.role, view.tasks.length, view.decisions.length);
@@ -78,6 +80,16 @@ export class ContextService implements ContextApi {
     const tools = this.#tools.get(role) ?? toolsOf(role);
     this.#tools.set(role, tools);
     return { system: `${words}\n\nThe story is in phase ${phase}. ${about}`, context, tools };
+  }
+
+  /** Throws TaskUnknown where the graph has the story and not the task: a story that it does not have is its reader's to tell. */
+  async #expectTask(storyId: string, taskId: string): Promise<void> {
+    const titleOf = async (type: "Story" | "Task", id: string) => {
+      const [row] = await this.#parts.graph.run(`MATCH (n:${type} {id: $id}) RETURN n.title AS title`, { id });
+      return row?.title ?? undefined;
+    };
+    if ((await titleOf("Task", keyOf("Task", storyId, taskId))) !== undefined) return;
+    if ((await titleOf("Story", nodeId("Story", storyId))) !== undefined) throw taskUnknown(storyId, taskId);
   }
 
   updateContext(request: Asked<"updateContext">) {

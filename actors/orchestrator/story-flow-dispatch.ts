@@ -26,6 +26,8 @@ import { FLOW, flowChange, isReady } from "./story-flow-steps.ts";
 import { TaskQueue } from "./task-queue.ts";
 
 const AGAIN_MS = 50;
+/** Longest pause between two questions for context: a whole plan becomes known at once, and each pause is a task's delay. */
+const AGAIN_MAX_MS = 100;
 /** What was out when the last life ended already has its place: it goes before everything else. */
 const PRIORITY_OUT = 10;
 /** The graph follows the events: what it does not know yet, it may know soon. */
@@ -216,7 +218,7 @@ export class TaskDispatch {
     const timer = clock.schedule(contextWaitMs, () => late.abort(fail("ContextMissing", "It did not answer in time.")));
     const end = AbortSignal.any([signal, late.signal]);
     try {
-      for (let pauseMs = AGAIN_MS; ; pauseMs *= 2) {
+      for (let pauseMs = AGAIN_MS; ; pauseMs = Math.min(AGAIN_MAX_MS, pauseMs * 2)) {
         try {
           return (await unlessAborted(context.getContext(ask), end)).context;
         } catch (error) {
