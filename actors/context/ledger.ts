@@ -4,7 +4,8 @@
 //
 // LE1  A set is applied whole with its key, or not at all; each makes the graph's version one higher.
 // LE2  A key that was applied answers with its first version and hash, and changes nothing. Keys are remembered for KEYS_MAX versions.
-// LE3  Sets that wait are written together. A set that the graph refuses fails alone: the others are written again without it.
+// LE3  Sets that wait are written together. A set that the graph refuses fails alone: the others are written again without it. When the
+//      graph does not answer, those that wait behind fail as well: whoever applied several in order shall not find the later ones alone in it.
 // LE4  Two ledgers on one graph (a service that was taken for dead, say) cannot both make a version: a write begins by taking the version
 //      it read, and the one that finds another reads anew.
 
@@ -116,7 +117,7 @@ export class Ledger {
   /** LE3. */
   async #apart(batch: readonly Waiting[], error: unknown): Promise<void> {
     if (batch.length === 1 || !isFlotillaError(error, "GraphRefused")) {
-      for (const { reject } of batch) reject(error);
+      for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(error);
       return;
     }
     for (const one of batch) await this.#write([one]).catch(one.reject);
