@@ -24,6 +24,7 @@ import { impact, relationships, shown, why } from "./neighbourhood.ts";
 import { localId, nodeId, typeOfId } from "./schema.ts";
 import { type Grant, SCOPES, type Scope, type ScopePolicy } from "./scopes.ts";
 import { sectionOf } from "./sections.ts";
+import { StoryReads } from "./story-reads.ts";
 import { readStory, relevantDecisions, type StoryView, type Wanted } from "./story-view.ts";
 import type { TokenCounter } from "./token-counter.ts";
 import { checkedChanges, invalid, keyOf, type Needed, updateChanges } from "./update-changes.ts";
@@ -50,19 +51,21 @@ export class ContextService implements ContextApi {
   readonly #parts: ContextServiceParts;
   /** By role: describing them takes as long as a query. */
   readonly #tools = new Map<string, string>();
+  readonly #reads: StoryReads;
   #updating: Promise<unknown> = Promise.resolve();
 
   constructor(parts: ContextServiceParts) {
     this.#parts = parts;
+    this.#reads = new StoryReads(parts.graph);
   }
 
   async getContext({ storyId, role, phase, taskId, tokenBudget }: Asked<"getContext">) {
-    const { policy, counter, graph } = this.#parts;
+    const { policy, counter } = this.#parts;
     const grant = policy.grant(role, phase);
     const scopes = SCOPES.filter((scope) => grant.required.includes(scope) || grant.allowed.includes(scope));
     // Who asks too early asks again: that must not cost the reading of the story each time.
     if (taskId !== undefined) await this.#expectTask(storyId, taskId);
-    const view = await readStory(graph, storyId, wantedBy(scopes));
+    const view = await this.#reads.read(storyId, wantedBy(scopes));
     const task = taskId === undefined ? undefined : taskIn(view, storyId, taskId);
     const budget = tokenBudget ?? policy.budget(grant.role, view.tasks.length, view.decisions.length);
     if (!Number.isInteger(budget) || budget < 1)
