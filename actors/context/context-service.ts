@@ -41,6 +41,8 @@ export interface ContextServiceParts {
 
 type Asked<Method extends keyof ContextApi> = Parameters<ContextApi[Method]>[0];
 
+/** Longer would hold up the end of the service. */
+const WAIT_MAX_MS = 1_000;
 const MILESTONES_IN_TEXT = 10;
 const TIMELINE = 50;
 const TIMELINE_MAX = 500;
@@ -59,12 +61,11 @@ export class ContextService implements ContextApi {
     this.#reads = new StoryReads(parts.graph);
   }
 
-  async getContext({ storyId, role, phase, taskId, tokenBudget }: Asked<"getContext">) {
+  async getContext({ storyId, role, phase, taskId, tokenBudget, waitMs = 0 }: Asked<"getContext">) {
     const { policy, counter } = this.#parts;
     const grant = policy.grant(role, phase);
     const scopes = SCOPES.filter((scope) => grant.required.includes(scope) || grant.allowed.includes(scope));
-    // Who asks too early asks again: that must not cost the reading of the story each time.
-    if (taskId !== undefined) await this.#expectTask(storyId, taskId);
+    if (taskId !== undefined) await this.#expectTask(storyId, taskId, waitMs);
     const view = await this.#reads.read(storyId, wantedBy(scopes));
     const task = taskId === undefined ? undefined : taskIn(view, storyId, taskId);
     const budget = tokenBudget ?? policy.budget(grant.role, view.tasks.length, view.decisions.length);
@@ -85,14 +86,30 @@ export class ContextService implements ContextApi {
     return { system: `${words}\n\nThe story is in phase ${phase}. ${about}`, context, tools };
   }
 
-  /** Throws TaskUnknown where the graph has the story and not the task: a story that it does not have is its reader's to tell. */
-  async #expectTask(storyId: string, taskId: string): Promise<void> {
-    const titleOf = async (type: "Story" | "Task", id: string) => {
-      const [row] = await this.#parts.graph.run(`MATCH (n:${type} {id: $id}) RETURN n.title AS title`, { id });
-      return row?.title ?? undefined;
-    };
-    if ((await titleOf("Task", keyOf("Task", storyId, taskId))) !== undefined) return;
-    if ((await titleOf("Story", nodeId("Story", storyId))) !== undefined) throw taskUnknown(storyId, taskId);
+  /**
+   * Throws TaskUnknown where the graph has the story and not the task, after `waitMs`. A story that it does not have is its reader's to tell.
+   */
+  async #expectTask(storyId: string, taskId: string, waitMs: number): Promise<void> {
+    const { ledger, system } = this.#parts;
+    const id = keyOf("Task", storyId, taskId);
+    const ending = new AbortController();
+    // Before the graph is asked: what is written in between is not missed.
+    const entitled = ledger.entitled(id, ending.signal);
+    const timer = system.clock.schedule(Math.min(WAIT_MAX_MS, waitMs), () => ending.abort());
+    try {
+      if (await this.#isTitled("Task", id)) return;
+      await entitled;
+      if (await this.#isTitled("Task", id)) return;
+    } finally {
+      timer.cancel();
+      ending.abort();
+    }
+    if (await this.#isTitled("Story", nodeId("Story", storyId))) throw taskUnknown(storyId, taskId);
+  }
+
+  async #isTitled(type: "Story" | "Task", id: string): Promise<boolean> {
+    const [row] = await this.#parts.graph.run(`MATCH (n:${type} {id: $id}) RETURN n.title AS title`, { id });
+    return (row?.title ?? null) !== null;
   }
 
   updateContext(request: Asked<"updateContext">) {

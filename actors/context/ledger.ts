@@ -50,6 +50,8 @@ export class Ledger {
   readonly #graph: Graph;
   readonly #random: Random;
   #waiting: Waiting[] = [];
+  /** By key of a node: who waits for it. */
+  readonly #awaited = new Map<string, Set<() => void>>();
   #writing = false;
 
   constructor(graph: Graph, random: Random) {
@@ -76,6 +78,25 @@ export class Ledger {
 
   async setPosition(source: string, sequence: number): Promise<void> {
     await this.#queue({ kind: "position", source, sequence });
+  }
+
+  /** Resolves when a set that gives this node its title was written here, or the signal aborts. */
+  entitled(id: string, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiting = this.#awaited.get(id) ?? new Set();
+    this.#awaited.set(id, waiting.add(resolve));
+    const leave = () => {
+      resolve();
+      waiting.delete(resolve);
+      if (waiting.size === 0 && this.#awaited.get(id) === waiting) this.#awaited.delete(id);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    return promise;
+  }
+
+  #announce({ nodes }: ChangeSet): void {
+    for (const { id, set } of nodes)
+      if (set.title !== undefined) for (const tell of this.#awaited.get(id) ?? []) tell();
   }
 
   #queue(work: Work): Promise<Applied> {
@@ -135,6 +156,7 @@ export class Ledger {
       for (const { work, resolve } of batch) {
         const answer = work.kind === "set" ? answers.get(work.key) : undefined;
         resolve(answer ?? { ...head, hash: "" });
+        if (work.kind === "set") this.#announce(work.set);
       }
       return;
     }

@@ -26,8 +26,8 @@ import { FLOW, flowChange, isReady } from "./story-flow-steps.ts";
 import { TaskQueue } from "./task-queue.ts";
 
 const AGAIN_MS = 50;
-/** Longest pause between two questions for context: a whole plan becomes known at once, and each pause is a task's delay. */
-const AGAIN_MAX_MS = 100;
+/** Within one question for context: asking again and again would keep the graph from following the events. */
+const KNOWN_WITHIN_MS = 1_000;
 /** What was out when the last life ended already has its place: it goes before everything else. */
 const PRIORITY_OUT = 10;
 /** The graph follows the events: what it does not know yet, it may know soon. */
@@ -213,12 +213,13 @@ export class TaskDispatch {
     const { context, contextTokens, contextWaitMs, system, signal, log } = this.#options;
     if (context === undefined) return "";
     const { clock } = system;
-    const ask = { storyId, role, phase, taskId, ...(contextTokens !== undefined && { tokenBudget: contextTokens }) };
+    const about = { storyId, role, phase, taskId, waitMs: KNOWN_WITHIN_MS };
+    const ask = { ...about, ...(contextTokens !== undefined && { tokenBudget: contextTokens }) };
     const late = new AbortController();
     const timer = clock.schedule(contextWaitMs, () => late.abort(fail("ContextMissing", "It did not answer in time.")));
     const end = AbortSignal.any([signal, late.signal]);
     try {
-      for (let pauseMs = AGAIN_MS; ; pauseMs = Math.min(AGAIN_MAX_MS, pauseMs * 2)) {
+      for (let pauseMs = AGAIN_MS; ; pauseMs *= 2) {
         try {
           return (await unlessAborted(context.getContext(ask), end)).context;
         } catch (error) {
