@@ -3,6 +3,7 @@
 //
 // IR1  It counts what the flow asks of it: requests by attempt, work that was merged, requests that came more than once.
 
+import { createHash } from "node:crypto";
 import { type AgentResult, type DataOf, loadServices } from "../actors/index.ts";
 import { type ActorSystem, defineActor } from "../runtime/index.ts";
 import { type BenchServices, startServices, WITHOUT_RUNNER } from "./services.ts";
@@ -10,7 +11,9 @@ import { type BenchServices, startServices, WITHOUT_RUNNER } from "./services.ts
 type Services = Awaited<ReturnType<typeof loadServices>>;
 type Request = DataOf<Services["agentRequests"], "agent.requested">;
 
-const COMMIT = "c".repeat(40);
+/** A commit of its own for each attempt, as git would give it one. */
+const commitOf = (jobId: string, kind: "work" | "merge" = "merge") =>
+  createHash("sha1").update(`${kind} ${jobId}`).digest("hex");
 const NAME = "workspace-runner";
 const ANSWERING = 64;
 const CONCURRENCY = 256;
@@ -82,7 +85,8 @@ export class InstantRunner {
   async #answer(system: ActorSystem, { storyId, taskId, attempt, agentId, role }: Request): Promise<void> {
     await this.gate;
     const place = { node: system.node, attempt, bundle: "b".repeat(64) };
-    await this.#services.sendResult(system, { ...DONE, taskId: `${storyId}-${taskId}`, agentId, role, place });
+    const work = { taskId: `${storyId}-${taskId}`, commit: commitOf(`${storyId}-${taskId}-${attempt}`, "work") };
+    await this.#services.sendResult(system, { ...DONE, ...work, agentId, role, place });
   }
 }
 
@@ -106,8 +110,8 @@ export async function startWithRunner(servers: string): Promise<PlayedFleet> {
   return { system: services.system, planning: services.planning, runner, stop };
 }
 
-const DONE: Omit<AgentResult, "taskId" | "agentId" | "role" | "place"> = {
-  ...{ success: true, operations: [], auditTrail: [], finalState: "committed", commit: COMMIT, diff: "", error: null },
+const DONE: Omit<AgentResult, "taskId" | "agentId" | "role" | "place" | "commit"> = {
+  ...{ success: true, operations: [], auditTrail: [], finalState: "committed", diff: "", error: null },
   ...{ diffStat: { files: [{ path: "src/utils.js", added: 1, deleted: 0 }], added: 1, deleted: 0 } },
   verification: { verified: true, findings: [], tests: undefined, lint: [] },
   ...{ reasoning: [], usage: { inputTokens: 0, outputTokens: 0, modelCalls: 1 }, durationMs: 1 },
@@ -119,14 +123,14 @@ const actorOf = (merged: Map<string, number>) =>
     class {
       async integrate({ jobId }: { readonly jobId: string }) {
         merged.set(jobId, (merged.get(jobId) ?? 0) + 1);
-        return { kind: "merged", commit: COMMIT, branch: "story" };
+        return { kind: "merged", commit: commitOf(jobId), branch: "story" };
       }
 
-      async verify() {
+      async verify({ storyId }: { readonly storyId: string }) {
         const clean = { static: { critical: 0, major: 0, minor: 0 }, lint: { errors: 0, warnings: 0 } };
         const tests = { passed: 3, failed: 0, skipped: 0 };
         const report = { build: { success: true }, unit: tests, e2e: tests, coverage: { lines: 1 }, ...clean };
-        return { report, commit: COMMIT, output: "" };
+        return { report, commit: commitOf(storyId), output: "" };
       }
 
       async job() {

@@ -139,7 +139,7 @@ function withoutSecrets(value: Value): Value {
 const ENDS: readonly string[] = ["type", "from", "to"];
 const setting = (sets: readonly string[]): string => (sets.length === 0 ? "" : ` SET ${sets.join(", ")}`);
 
-/** One statement for the rows of each kind that have the same fields. */
+/** One statement for the rows of each kind that have the same fields, in one order: LadybugDB takes no list of rows of several orders. */
 function grouped(
   rows: readonly Record<string, Value>[],
   kindOf: (row: Record<string, Value>) => string,
@@ -147,10 +147,12 @@ function grouped(
 ): readonly Statement[] {
   const groups = new Map<string, Record<string, Value>[]>();
   for (const row of rows) {
-    const cypher = cypherOf(kindOf(row), Object.keys(row).sort());
+    const fields = Object.keys(row).sort();
+    const ordered = Object.fromEntries(fields.map((field) => [field, row[field] as Value]));
+    const cypher = cypherOf(kindOf(row), fields);
     const group = groups.get(cypher);
-    if (group === undefined) groups.set(cypher, [row]);
-    else group.push(row);
+    if (group === undefined) groups.set(cypher, [ordered]);
+    else group.push(ordered);
   }
   return [...groups].map(([cypher, of]) => ({ cypher, params: { rows: of } }));
 }
