@@ -81,7 +81,10 @@ describe.each(GRAPHS)("from story to commit, graph $graph", ({ args, missing }) 
     expect(commits).toHaveLength(3);
     for (const [index, commit] of commits.entries()) {
       // The graph follows the events; a server's may be a moment behind.
-      const asked = () => contextOf(system).why(commit).catch(() => undefined);
+      const asked = () =>
+        contextOf(system)
+          .why(commit)
+          .catch(() => undefined);
       const why = await waitUntil("the graph knows the commit", asked, 60_000);
       const titles = why.nodes.map(({ type, title }) => `${type} ${title}`);
       expect(titles).toEqual(expect.arrayContaining([`Story ${story.title}`, `Task ${done.tasks[index]?.title}`]));
