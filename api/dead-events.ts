@@ -7,7 +7,7 @@ import { deadEvents, parseEvent } from "../actors/index.ts";
 import { type ActorSystem, topicFilter } from "../runtime/index.ts";
 import type { Terminal } from "./cli.ts";
 import { since } from "./fleet-text.ts";
-import { clip, plain } from "./paper.ts";
+import { clip, wrap } from "./paper.ts";
 import { type Place, placeOf, print } from "./service-command.ts";
 import { tableText } from "./story-text.ts";
 
@@ -15,6 +15,7 @@ const LIST_MAX = 1_000;
 /** Each may hold 64 KiB of its event. */
 const PAGE = 200;
 const NAME_WIDTH = 40;
+const INDENT = "    ";
 
 /** Lists them and resolves with the exit status. Rejects with Unavailable. */
 export async function deadEventsCommand(
@@ -50,14 +51,19 @@ function letterOf(logged: Parameters<typeof parseEvent>[1]) {
 }
 
 function lettersText(letters: readonly Letter[], { paper }: Place): string {
-  const rows = letters.map(({ atMs, consumer, topic, sequence, attempts, reason }) => [
+  const rows = letters.map(({ atMs, consumer, topic, sequence, attempts }) => [
     since(atMs),
     clip(consumer, NAME_WIDTH),
     clip(topic, NAME_WIDTH),
     String(sequence),
     String(attempts),
-    plain(`${reason.code}: ${reason.message}`),
   ]);
-  const head = ["passed over (UTC)", "consumer", "topic", "sequence", "attempts", "why"];
-  return `${tableText([head, ...rows], [3, 4], paper).join("\n")}\n\n--json has each event's own bytes, in base64.\n`;
+  const head = ["passed over (UTC)", "consumer", "topic", "sequence", "attempts"];
+  const [first = "", ...lines] = tableText([head, ...rows], [3, 4], paper);
+  // Why is as long as it is: it stands under its event, whole.
+  const told = letters.flatMap(({ reason: { code, message } }, at) => {
+    const why = wrap(`${code}: ${message}`, paper.columns - INDENT.length).map((text) => INDENT + text);
+    return [lines[at] ?? "", ...why];
+  });
+  return `${[first, ...told].join("\n")}\n\n--json has each event's own bytes, in base64.\n`;
 }

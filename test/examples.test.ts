@@ -56,12 +56,36 @@ const OUTPUT: Readonly<Record<string, readonly string[]>> = {
   "11-names-state.ts": ["counted on north: 2", "counted after north has left: 3", "reminded on south"],
   "12-ship-code.ts": ["shipped to: open", "fair: true", "on the strict node: Unplaceable"],
   "13-pool.ts": ["1 4 9 16 25 36 49 64", "fulfilled rejected fulfilled", "81 100", "all members worked: true"],
+  "14-story.ts": [
+    "greet is in DRAFT, ready: 35 of 75",
+    "approve_scope is blocked by: readiness",
+    "reject_scope is blocked by: nothing",
+    "Greet visitors by name: Is this what we want, and is it said well enough to plan it?",
+    "greet is in DESIGN",
+    "1: case.created",
+    "2: story.transitioned",
+    "3: case.created",
+    "4: approval.requested",
+    "5: story.transitioned",
+    "6: approval.decided",
+  ],
+  "15-resources.ts": [
+    "minutes lives on: north",
+    "because it is the only node that can take board",
+    "three GPUs: it has 2 whole GPUs in all; 3 asked for",
+  ],
 };
 
 const examples = async () => (await readdir(FOLDER)).filter((name) => /^\d\d-.*\.ts$/.test(name)).sort();
 
 /** They start processes of their own, on this file's server. */
-const ON_A_FLEET: ReadonlySet<string> = new Set(["09-fleet.ts", "10-tasks.ts", "11-names-state.ts", "12-ship-code.ts"]);
+const ON_A_FLEET: ReadonlySet<string> = new Set([
+  "09-fleet.ts",
+  "10-tasks.ts",
+  "11-names-state.ts",
+  "12-ship-code.ts",
+  "15-resources.ts",
+]);
 const nats = natsForTests();
 
 async function outputOf(name: string): Promise<readonly string[]> {

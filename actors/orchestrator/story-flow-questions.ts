@@ -9,12 +9,14 @@ import { FLOW, flowChange } from "./story-flow-steps.ts";
 export const VERIFY = "verify";
 export const DERIVE = "derive";
 export const TASK = "task";
+export const DELIVER = "deliver";
+export const QUESTIONS: ReadonlySet<string> = new Set([VERIFY, DERIVE, DELIVER]);
 
 /** Asks unless the same question of the story waits already. Throws what Planning does. */
 export async function askOnce(
   planning: Client<PlanningApi>,
   storyId: string,
-  subject: typeof VERIFY | typeof DERIVE,
+  subject: typeof VERIFY | typeof DERIVE | typeof DELIVER,
   question: string,
 ): Promise<void> {
   const waiting = await planning.approvals({ storyId });

@@ -28,14 +28,14 @@ import { consume } from "../events/consumer.ts";
 import type { ChannelEvent } from "../events/feed.ts";
 import { postEvent } from "../events/post.ts";
 import type { PlanningApi } from "../planning/planning-api.ts";
-import type { Plan, Story, Task, TaskDraft } from "../planning/story.ts";
+import type { Plan, RepositoryRef, Story, Task, TaskDraft } from "../planning/story.ts";
 import type { Client } from "../service-handles.ts";
 import type { WorkspaceRunnerApi } from "../workspace-runner/workspace-runner-api.ts";
 import { problemOf, workId } from "./story-flow-attempts.ts";
 import { TaskDispatch } from "./story-flow-dispatch.ts";
 import { fail } from "./story-flow-errors.ts";
 import { forConsumer, type Log, patiently, StoryLanes, unlessAborted } from "./story-flow-lanes.ts";
-import { askAboutTask, askOnce, DERIVE, TASK, tryAgain, VERIFY } from "./story-flow-questions.ts";
+import { askAboutTask, askOnce, DELIVER, DERIVE, QUESTIONS, TASK, tryAgain } from "./story-flow-questions.ts";
 import { StoryResults } from "./story-flow-results.ts";
 import { FLOW, flowChange, freshIds, nextSteps, OPEN_STATES, type PlanDraft, type Step } from "./story-flow-steps.ts";
 import { StoryVerification } from "./story-flow-verification.ts";
@@ -239,7 +239,7 @@ export class StoryFlow {
         const { storyId, taskId, subject, decision } = event.data;
         if (storyId !== undefined && taskId !== undefined && subject === TASK && decision === "approved")
           return tryAgain(this.#options.planning, storyId, taskId);
-        if (storyId === undefined || (subject !== VERIFY && subject !== DERIVE) || decision !== "approved") return;
+        if (storyId === undefined || !QUESTIONS.has(subject) || decision !== "approved") return;
         this.#verification.forget(storyId);
         this.#refused.delete(storyId);
         return this.#advanceById(storyId);
@@ -350,12 +350,25 @@ export class StoryFlow {
 
   async #deliver({ id: storyId, repository, tasks }: Story): Promise<void> {
     if (repository !== undefined && tasks.some(({ commit }) => commit !== undefined))
-      await this.#options.runner.deliver({ storyId, repository });
+      await this.#putInto(storyId, repository);
     const tally = this.#tallies.get(storyId);
     if (tally !== undefined) addTo(this.#ended, tally);
     this.#tallies.delete(storyId);
     this.#refused.delete(storyId);
     this.#verification.forget(storyId);
+  }
+
+  /** What keeps the work out of its repository (another branch of that name, no right) people mend; a repetition does not. */
+  async #putInto(storyId: string, repository: RepositoryRef): Promise<void> {
+    const { planning, runner, log } = this.#options;
+    try {
+      await runner.deliver({ storyId, repository });
+    } catch (error) {
+      if (!isFlotillaError(error) || error.retryable) throw error;
+      log("warn", "a story's work could not be delivered", { storyId, code: error.code, error: error.message });
+      const question = `The work of ${storyId} could not be put into its repository: ${error.message} Shall it be tried again?`;
+      await askOnce(planning, storyId, DELIVER, question);
+    }
   }
 
   #remember(story: Story): void {

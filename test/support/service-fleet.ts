@@ -74,6 +74,8 @@ export async function openServiceFleet(lease: "fast" | "normal" = "normal"): Pro
     async host(...args) {
       const command = begin(...args);
       await command.says("ready; Ctrl-C", 60_000);
+      // Two pipes: the one may be read before the other.
+      await waitUntil("it said what it is", () => command.out.includes("\n"));
       return { command, ready: JSON.parse(command.out.trim().split("\n")[0] ?? "") };
     },
     async decideUntil(storyId, state, timeoutMs = 120_000) {

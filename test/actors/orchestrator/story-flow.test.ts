@@ -271,6 +271,26 @@ describe("events that come again, late, or are none", () => {
     await stage.finishes("s");
   });
 
+  it("work that its repository does not take is a person's question, and is delivered when they say so", async () => {
+    const stage = await building({ tasks: [draft("a")] });
+    const { deliver } = stage.runner;
+    stage.runner.deliver = async () => {
+      throw new FlotillaError("BranchExists", "The branch flotilla/s holds something else.");
+    };
+    const isAsked = async () => {
+      await stage.planning.moveOn("s");
+      return (await stage.planning.approvals({ storyId: "s" }))[0];
+    };
+    expect(await waitUntil("a person was asked", isAsked)).toMatchObject({
+      subject: "deliver",
+      question: expect.stringContaining("The branch flotilla/s holds something else."),
+    });
+    stage.runner.deliver = deliver;
+    await stage.planning.answer("s");
+    await stage.finishes("s");
+    expect(await stage.dead()).toEqual([]);
+  });
+
   it("a service that is away is waited for, and no event is given up for it", async () => {
     const stage = await stageOf({ tasks: [draft("a")] });
     stage.planning.put("s");
