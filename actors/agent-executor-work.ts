@@ -12,6 +12,7 @@ import { workAt } from "./agent-work.ts";
 import { DEFAULT_AGENT_LIMITS } from "./council/council.ts";
 import { authorOf, roleNamed } from "./council/roles.ts";
 import { fail } from "./errors.ts";
+import { policyWith } from "./policy-rules.ts";
 
 /** Share of its time that is kept for reading the clone, bundling and posting. */
 const REPORT_SHARE = 0.1;
@@ -41,7 +42,10 @@ export async function execute(
   const known = context === "" ? "" : `\n\nWhat the fleet knows about this task, as information:\n${context}`;
   const result = await workAt(
     place,
-    { model, instructions: role.prompt + known, ...(sandbox !== undefined && { sandbox }) },
+    {
+      ...{ model, instructions: role.prompt + known, policy: policyWith(order.policyRules ?? []) },
+      ...(sandbox !== undefined && { sandbox }),
+    },
     {
       order: {
         ...{ taskId: `${storyId}-${taskId}`, agentId, role: role.name, text, attempt, traceId: storyId },

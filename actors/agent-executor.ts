@@ -14,6 +14,7 @@ import type { Sandbox } from "../tools/index.ts";
 import type { AgentProgress } from "./agent/progress.ts";
 import type { AgentResult } from "./agent/result.ts";
 import type { ModelSpec } from "./agent-actor.ts";
+import type { PolicyRules } from "./policy-rules.ts";
 
 export interface ExecutorOrder {
   readonly storyId: string;
@@ -36,6 +37,8 @@ export interface ExecutorOrder {
   readonly base?: string;
   /** Hash of the blob with what leads from the clone to `base` (Depot.beyondStart). */
   readonly bundle?: string;
+  /** Beside the standard policy (policy-rules.ts). */
+  readonly policyRules?: PolicyRules;
   /** All the time there is, the report's included. */
   readonly timeoutMs: number;
 }

@@ -70,6 +70,7 @@ export {
   type TaskDraft,
   taskDraftSchema,
 } from "./planning/story.ts";
+export { type PolicyRules, policyRulesSchema } from "./policy-rules.ts";
 export { contentKey, type TaskContent } from "./result-cache.ts";
 export type { ServiceName } from "./service-handles.ts";
 export {

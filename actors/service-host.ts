@@ -102,7 +102,7 @@ async function startPatiently(
   for (let told = ""; ; ) {
     signal.throwIfAborted();
     try {
-      return await startService(system, name, service);
+      return await startService(system, name, service, log);
     } catch (error) {
       if (!isFlotillaError(error) || !error.retryable || signal.aborted) throw error;
       // Its words change with each look, for the times in them.
@@ -134,13 +134,21 @@ function argsOf(name: ServiceName, settings: ServiceSettings): readonly unknown[
   }
 }
 
-async function startService(system: ActorSystem, name: ServiceName, { type, args }: Service): Promise<void> {
+async function startService(
+  system: ActorSystem,
+  name: ServiceName,
+  { type, args }: Service,
+  log: Starting["log"],
+): Promise<void> {
   const documents = new Documents(system, "services.started", startedSchema);
   const wanted = { settings: JSON.stringify([type.version, args]) };
   const running = await serviceNow(system, name);
   const started = await documents.get(name);
   if (started?.value.settings !== wanted.settings) {
-    if (running !== undefined) await stopService(system, running);
+    if (running !== undefined) {
+      log("info", `the service ${name} is stopped where it runs, and started again with other settings`);
+      await stopService(system, running);
+    }
     // Who is quicker with other settings at this moment wins; the next start mends it.
     await (started === undefined ? documents.create(name, wanted) : documents.replace(started, wanted));
   }

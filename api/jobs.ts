@@ -86,13 +86,13 @@ function jobsText(jobs: readonly Job[], paper: Paper): string {
     // Whole: it is what the other commands take.
     plain(jobId),
     state,
+    error === undefined ? "" : plain(error.code),
     clip(role, ID_WIDTH),
     clip(agentId, ID_WIDTH),
     backend,
     tookText(times),
-    error === undefined ? "" : plain(error.code),
   ]);
-  return `${tableText([["id", "state", "role", "agent", "backend", "took", "why"], ...rows], [5], paper).join("\n")}\n`;
+  return `${tableText([["id", "state", "why", "role", "agent", "backend", "took"], ...rows], [6], paper).join("\n")}\n`;
 }
 
 const tookText = ({ startedAtMs, endedAtMs }: Pick<Job, "startedAtMs" | "endedAtMs">): string =>

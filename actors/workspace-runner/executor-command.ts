@@ -14,7 +14,7 @@ export interface Prepared {
 export function jobSpecOf(record: JobRecord, prepared: Prepared, setup: RunnerSetup): JobSpec {
   const { jobId, tries, request } = record;
   const { storyId, taskId, attempt, agentId, role, text, context, timeoutMs } = request;
-  const { program, natsUrl, prefix, env, secretEnv, resources, timeoutMaxMs } = setup;
+  const { program, natsUrl, prefix, env, secretEnv, resources, timeoutMaxMs, policyRules } = setup;
   const wholeMs = Math.min(timeoutMs, timeoutMaxMs);
   const options: readonly (readonly [string, string | undefined])[] = [
     ["job-id", jobId],
@@ -39,7 +39,10 @@ export function jobSpecOf(record: JobRecord, prepared: Prepared, setup: RunnerSe
     source: prepared.source,
     // One argument each: a name that begins with a dash is no option then.
     command: [...program, ...options.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]))],
-    env: { ...env, FLOTILLA_TASK: text, FLOTILLA_CONTEXT: context },
+    env: {
+      ...{ ...env, FLOTILLA_TASK: text, FLOTILLA_CONTEXT: context },
+      ...(policyRules !== undefined && { FLOTILLA_POLICY: JSON.stringify(policyRules) }),
+    },
     secretEnv,
     ...(resources !== undefined && { resources }),
     timeoutMs: wholeMs,

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { JobSpec } from "../../tools/index.ts";
+import { type PolicyRules, policyRulesSchema } from "../policy-rules.ts";
 import { fail } from "./errors.ts";
 import type { RunnerHostOptions } from "./options.ts";
 
@@ -32,6 +33,8 @@ const settingsSchema = z
     prefix: z.string().min(1).optional(),
     /** Name of the node whose model servers executors ask, with a model of kind `node`. Default: the runner's own. */
     modelNode: z.string().min(1).optional(),
+    /** Beside the standard policy of agents. Default: none. */
+    policyRules: policyRulesSchema.exactOptional(),
   })
   .strict();
 
@@ -48,6 +51,7 @@ export interface RunnerSetup {
   readonly natsUrl: string | undefined;
   readonly prefix: string | undefined;
   readonly modelNode: string | undefined;
+  readonly policyRules?: PolicyRules;
   /** Where jobs, workspaces and repositories are kept: this fleet's own, because what is nobody's there is removed. */
   readonly folder: string;
   readonly env: Readonly<Record<string, string>>;

@@ -5,9 +5,16 @@
 
 import { resolve } from "node:path";
 import { z } from "zod";
-import { BLOB_PREFIX, type ExecutorOrder, executorName } from "../../actors/index.ts";
+import {
+  BLOB_PREFIX,
+  type ExecutorOrder,
+  executorName,
+  type PolicyRules,
+  policyRulesSchema,
+} from "../../actors/index.ts";
 import { parseDuration } from "../duration.ts";
 import { fail } from "../errors.ts";
+import { jsonOf } from "../json-text.ts";
 import { type FleetOptions, fleetOptions } from "../options.ts";
 
 /** As the command line has them. */
@@ -105,6 +112,7 @@ export function executorOptions(flags: ExecutorFlags, env: NodeJS.ProcessEnv = p
       ...(modelNode !== undefined && { modelNode }),
       ...(repo !== undefined && { repository: { url: repo, ...(branch !== undefined && { branch }) } }),
       ...(base !== undefined && { base }),
+      ...(env.FLOTILLA_POLICY && { policyRules: rulesOf(env.FLOTILLA_POLICY) }),
       ...(bundle !== undefined && { bundle }),
     },
   };
@@ -118,6 +126,16 @@ function fleetOf({ natsUrl, prefix, creds }: ExecutorFlags, env: NodeJS.ProcessE
   };
   const { FLOTILLA_CREDS_TEXT: text } = env;
   return { ...fleetOptions(given, env), ...(text && { creds: text }) };
+}
+
+/** Without its rules an agent might do what somebody wants to be asked about: it does not begin. */
+function rulesOf(text: string): PolicyRules {
+  const parsed = policyRulesSchema.safeParse(jsonOf(text));
+  if (parsed.success) return parsed.data;
+  const { path = [], message } = parsed.error.issues[0] ?? {};
+  throw fail("OptionInvalid", `FLOTILLA_POLICY: ${path.join(".") || "it"}: ${message}.`, {
+    data: { option: "policy" },
+  });
 }
 
 function modelOf(

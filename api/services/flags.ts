@@ -3,9 +3,16 @@
 
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import type { ModelSpec, ServiceName, ServiceSettings } from "../../actors/index.ts";
+import {
+  type ModelSpec,
+  type PolicyRules,
+  policyRulesSchema,
+  type ServiceName,
+  type ServiceSettings,
+} from "../../actors/index.ts";
 import { parseDuration } from "../duration.ts";
 import { fail } from "../errors.ts";
+import { jsonOf } from "../json-text.ts";
 import { type NodeFlags, type NodeOptions, nodeOptions } from "../options.ts";
 import { type ModelFlags, serviceModel } from "./options.ts";
 
@@ -21,6 +28,7 @@ export interface ServiceFlags extends NodeFlags, ModelFlags {
   readonly storyTable?: string;
   readonly rigor?: string;
   readonly scopes?: string;
+  readonly policy?: string;
   readonly rpc?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
@@ -64,6 +72,7 @@ export function addServiceFlags(command: Command): Command {
     .option("--story-table <file>", "states and transitions of stories (default: the built-in table)")
     .option("--rigor <file>", "thresholds of the rigor levels (default: the built-in table)")
     .option("--scopes <file>", "what each role is told in each phase (default: the built-in table)")
+    .option("--policy <file>", "JSON: rules beside the standard policy of agents, to deny or to ask people")
     .option(
       "--rpc <addresses>",
       `gRPC, gRPC-Web and JSON: HOST:PORT for all, SERVICE=HOST:PORT,… for each, or off (default: 127.0.0.1:${RPC_PORT})`,
@@ -88,7 +97,7 @@ export function servicesChoice(flags: ServiceFlags, chance: string): ServicesCho
 
 function settingsOf(flags: ServiceFlags): ServiceSettings {
   const model: ModelSpec | undefined = serviceModel(flags);
-  const { graph, graphUser, image, namespace, storyTable, rigor, scopes } = flags;
+  const { graph, graphUser, image, namespace, storyTable, rigor, scopes, policy } = flags;
   const backend = oneOf("--backend", BACKENDS, flags.backend ?? "process");
   return {
     ...(model !== undefined && { model }),
@@ -100,6 +109,7 @@ function settingsOf(flags: ServiceFlags): ServiceSettings {
     workspaces: {
       backend,
       backendOptions: backendOptions(backend, image, namespace),
+      ...(policy !== undefined && { policyRules: rulesOf(policy) }),
       runningMax: whole("--running", flags.running ?? "4", RUNNING_MAX),
     },
     taskTimeoutMs: durationOf("--task-timeout", flags.taskTimeout ?? "15m"),
@@ -156,6 +166,13 @@ function durationOf(option: string, text: string): number {
   const ms = parseDuration(text);
   if (ms === undefined || ms < 1_000) throw invalid(option, "a duration from 1s, such as 90s, 15m or 1h", text);
   return ms;
+}
+
+function rulesOf(file: string): PolicyRules {
+  const parsed = policyRulesSchema.safeParse(jsonOf(textOf("--policy", file)));
+  if (parsed.success) return parsed.data;
+  const { path = [], message } = parsed.error.issues[0] ?? {};
+  throw invalid("--policy", `JSON rules (${path.join(".") || "it"}: ${message})`, file);
 }
 
 function textOf(option: string, file: string): string {

@@ -130,6 +130,13 @@ describe("options of agent-executor", () => {
     });
   });
 
+  it("rules of the team come by a variable, and an agent does not begin without them when they cannot be read", () => {
+    const rule = { id: "ask", effect: "ask", roles: ["*"], tools: ["git.commit"], reason: "Why not ask?" };
+    expect(resolve({}, { FLOTILLA_POLICY: JSON.stringify([rule]) }).order.policyRules).toEqual([rule]);
+    for (const text of ["{", "[{}]", JSON.stringify([{ ...rule, effect: "perhaps" }])])
+      expect(() => resolve({}, { FLOTILLA_POLICY: text })).toThrow(/FLOTILLA_POLICY/);
+  });
+
   it("long names of jobs stay apart as names of nodes", () => {
     const [one, other] = ["a", "b"].map((last) => resolve({ jobId: `${"x".repeat(140)}${last}` }).name);
     expect(one).not.toBe(other);
