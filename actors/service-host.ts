@@ -105,6 +105,7 @@ async function startPatiently(
       return await startService(system, name, service);
     } catch (error) {
       if (!isFlotillaError(error) || !error.retryable || signal.aborted) throw error;
+      // Its words change with each look, for the times in them.
       if (told !== error.code) log("info", `waiting for the service ${name}: ${error.message}`);
       told = error.code;
       await sleep(system.clock, AGAIN_MS, signal);

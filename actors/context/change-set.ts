@@ -75,7 +75,7 @@ export function statementsOf(sets: readonly ChangeSet[]): readonly Statement[] {
     ...sets.flatMap(removal),
     ...nodeStatements(sets),
     ...edgeStatements(sets),
-    ...sets.flatMap(({ attempt }) => (attempt === undefined ? [] : [joined(attempt)])),
+    ...joined(sets.flatMap(({ attempt }) => attempt ?? [])),
   ];
 }
 
@@ -146,8 +146,10 @@ function grouped(
   cypherOf: (kind: string, fields: readonly string[]) => string,
 ): readonly Statement[] {
   const groups = new Map<string, Record<string, Value>[]>();
-  for (const row of rows) {
-    const cypher = cypherOf(kindOf(row), Object.keys(row).sort());
+  for (const unordered of rows) {
+    // The embedded graph takes rows whose fields stand in different orders for different types, and refuses all of them.
+    const row = Object.fromEntries(Object.entries(unordered).sort(([a], [b]) => (a < b ? -1 : 1)));
+    const cypher = cypherOf(kindOf(row), Object.keys(row));
     const group = groups.get(cypher);
     if (group === undefined) groups.set(cypher, [row]);
     else group.push(row);
@@ -155,12 +157,14 @@ function grouped(
   return [...groups].map(([cypher, of]) => ({ cypher, params: { rows: of } }));
 }
 
-const joined = ({ task, attempt }: { readonly task: string; readonly attempt: number }): Statement => ({
-  cypher: `MATCH (t:Task {id: $task})-[p:PRODUCED]->(c:\`Commit\`) WHERE p.attempt = $attempt AND c.isWork = true
-    WITH t, c MATCH (t)-[q:PRODUCED]->(m:\`Commit\`) WHERE q.attempt = $attempt AND m.isMerged = true AND c.id <> m.id
-    MERGE (c)-[r:MERGED_AS]->(m)`,
-  params: { task, attempt },
-});
+const joined = (rows: readonly { readonly task: string; readonly attempt: number }[]): readonly Statement[] => {
+  if (rows.length === 0) return [];
+  const cypher = `UNWIND $rows AS row
+    MATCH (t:Task {id: row.task})-[p:PRODUCED]->(c:\`Commit\`) WHERE p.attempt = row.attempt AND c.isWork = true
+    WITH t, c, row MATCH (t)-[q:PRODUCED]->(m:\`Commit\`) WHERE q.attempt = row.attempt AND m.isMerged = true AND c.id <> m.id
+    MERGE (c)-[r:MERGED_AS]->(m)`;
+  return [{ cypher, params: { rows: rows.map(({ task, attempt }) => ({ task, attempt })) } }];
+};
 
 function labelOf(id: string): EntityType {
   const type = typeOfId(id);

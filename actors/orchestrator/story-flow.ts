@@ -35,7 +35,7 @@ import { problemOf, workId } from "./story-flow-attempts.ts";
 import { TaskDispatch } from "./story-flow-dispatch.ts";
 import { fail } from "./story-flow-errors.ts";
 import { forConsumer, type Log, patiently, StoryLanes, unlessAborted } from "./story-flow-lanes.ts";
-import { askOnce, DELIVER, DERIVE, QUESTIONS } from "./story-flow-questions.ts";
+import { askAboutTask, askOnce, DELIVER, DERIVE, OF_STORY, TASK, tryAgain } from "./story-flow-questions.ts";
 import { StoryResults } from "./story-flow-results.ts";
 import { FLOW, flowChange, freshIds, nextSteps, OPEN_STATES, type PlanDraft, type Step } from "./story-flow-steps.ts";
 import { StoryVerification } from "./story-flow-verification.ts";
@@ -93,6 +93,15 @@ const CONCURRENCY = 32;
 const PAGE = 500;
 /** Rounds of steps in one look at a story: more would mean that its document does not show what was done. */
 const ROUNDS_MAX = 8;
+
+/** What a repository has against the work that is brought to it. */
+const REFUSED_WORK: ReadonlySet<string> = new Set([
+  "BranchExists",
+  "GitFailed",
+  "CloneFailed",
+  "RepoNotFound",
+  "RepoEmpty",
+]);
 
 type Tally = Record<keyof FlowStats["tasks"], number>;
 
@@ -236,8 +245,10 @@ export class StoryFlow {
       case "task.changed":
         return this.#onTaskChanged(event.data);
       case "approval.decided": {
-        const { storyId, subject, decision } = event.data;
-        if (storyId === undefined || !QUESTIONS.has(subject) || decision !== "approved") return;
+        const { storyId, taskId, subject, decision } = event.data;
+        if (storyId === undefined || decision !== "approved") return;
+        if (subject === TASK && taskId !== undefined) return tryAgain(this.#options.planning, storyId, taskId);
+        if (!OF_STORY.has(subject)) return;
         this.#verification.forget(storyId);
         this.#refused.delete(storyId);
         return this.#advanceById(storyId);
@@ -245,8 +256,10 @@ export class StoryFlow {
     }
   }
 
-  /** What the flow itself changes it has acted on; what people change is a task to send, or an attempt to call back. */
-  async #onTaskChanged({ storyId, taskId, status, attempt }: TaskChanged): Promise<void> {
+  /** What the flow itself changes it has acted on, but for a failure, which a person is told of; what people change is a task to send, or an attempt to call back. */
+  async #onTaskChanged(changed: TaskChanged): Promise<void> {
+    const { storyId, taskId, status, attempt } = changed;
+    if (status === "failed") await askAboutTask(this.#options.planning, changed);
     if (status === "cancelled" && attempt > 0) await this.#callBack(storyId, taskId, attempt);
     if (status === "pending" || status === "cancelled") await this.#advanceById(storyId);
   }
@@ -360,7 +373,7 @@ export class StoryFlow {
     try {
       await runner.deliver({ storyId, repository });
     } catch (error) {
-      if (!isFlotillaError(error) || error.retryable) throw error;
+      if (!isFlotillaError(error) || !REFUSED_WORK.has(error.code)) throw error;
       log("warn", "a story's work could not be delivered", { storyId, code: error.code, error: error.message });
       const question = `The work of ${storyId} could not be put into its repository: ${error.message} Shall it be tried again?`;
       await askOnce(planning, storyId, DELIVER, question);

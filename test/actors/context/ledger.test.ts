@@ -127,6 +127,33 @@ describe("a set", () => {
   });
 });
 
+describe("sets that are written together", () => {
+  it("are not refused for the order in which their fields came (LE3)", async () => {
+    let writes = 0;
+    const counted: Graph = {
+      ...{ name: "counted", open: () => graph.open(), run: (...asked) => graph.run(...asked), close: async () => {} },
+      write: (statements) => {
+        writes++;
+        return graph.write(statements);
+      },
+    };
+    const own = new Ledger(counted, seededRandom(5));
+    const set = { title: "made", added: 1, at: 2 };
+    const sets: readonly ChangeSet[] = [
+      { nodes: [{ id: "commit:o1", set }], edges: [], told: [] },
+      // Known as an end before it is told of, and its fields the other way round.
+      { nodes: [], edges: [{ type: "MERGED_AS", from: "commit:o2", to: "commit:o3", set: {} }], told: [] },
+      { nodes: [{ id: "commit:o2", set: { at: 2, title: "made", added: 1 } }], edges: [], told: [] },
+      { nodes: [{ id: "commit:o3", set }], edges: [], told: [] },
+    ];
+    await Promise.all(sets.map((each, index) => own.apply(`order ${index}`, each)));
+    // The first is written by itself, those that came meanwhile together.
+    expect(writes).toBe(2);
+    const rows = await graph.run("MATCH (c:`Commit`) WHERE c.title = 'made' RETURN c.id AS id ORDER BY c.id");
+    expect(rows.map(({ id }) => id)).toEqual(["commit:o1", "commit:o2", "commit:o3"]);
+  });
+});
+
 describe("a graph that goes down", () => {
   it("fails those in hand, who may ask again, and the rest goes on; a lost answer is not applied twice", async () => {
     let mode: "up" | "down" | "deaf" = "up";

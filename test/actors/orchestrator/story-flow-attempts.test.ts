@@ -44,6 +44,21 @@ describe("an attempt that came to nothing", () => {
     expect(stage.runner.posted).toHaveLength(6);
   });
 
+  it("is a question to a person when all are used, once, and approving tries it again", async () => {
+    const stage = await building({
+      tasks: [draft("a")],
+      script: ({ attempt }) => (attempt > 3 ? "done" : "missing"),
+    });
+    const ask = await stage.asks("s");
+    expect(ask).toMatchObject({ subject: "task", taskId: "a" });
+    expect(ask.question).toMatch(/^Task a has failed after 3 attempts\..* Approve to try it again\.$/);
+    await stage.settled();
+    expect(await stage.planning.approvals({ storyId: "s" })).toHaveLength(1);
+    await stage.planning.answer("s");
+    await stage.finishes("s");
+    expect(stage.runner.posted).toEqual(["s-a-1", "s-a-2", "s-a-3", "s-a-4"]);
+  });
+
   it("is not repeated where a repetition changes nothing", async () => {
     const stage = await building({ tasks: [draft("a")], script: () => ({ code: "RoleUnknown" }) });
     await stage.becomes("s", "a", "failed");

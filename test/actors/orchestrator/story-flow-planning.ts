@@ -185,12 +185,15 @@ export class StagePlanning {
     return this.#asks.filter((ask) => ask.storyId === storyId && ask.status === "waiting");
   }
 
-  async ask({ storyId, subject, question }: Input<"ask">): Promise<Approval> {
-    const id = `ask-${this.#asks.length}`;
+  async ask({ storyId, taskId, subject, question, key }: Input<"ask">): Promise<Approval> {
+    const id = `ask-${key ?? this.#asks.length}`;
+    const before = this.#asks.find((ask) => ask.id === id);
+    if (before !== undefined) return before;
     const ask: Approval = {
       id,
       kind: "ask",
       ...(storyId && { storyId }),
+      ...(taskId && { taskId }),
       subject,
       question,
       roles: [],
@@ -209,6 +212,7 @@ export class StagePlanning {
       approvalId: ask.id,
       kind: "ask",
       storyId,
+      ...(ask.taskId && { taskId: ask.taskId }),
       subject: ask.subject,
       decision: "approved",
       by: PERSON,
