@@ -74,6 +74,7 @@ export { contentKey, type TaskContent } from "./result-cache.ts";
 export type { ServiceName } from "./service-handles.ts";
 export {
   type Client,
+  orchestratorOf,
   planningOf,
   runnerOf,
   type ServiceCall,

@@ -43,7 +43,7 @@ const testReport = z.object({
 const verification = z.object({
   verified: z.boolean(),
   findings: z.array(z.string()),
-  tests: z.union([testReport, z.undefined()]),
+  tests: testReport.optional(),
   lint: z.array(z.object({ path: z.string(), line: z.number(), message: z.string() })),
 });
 

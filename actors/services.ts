@@ -3,9 +3,11 @@
 export { type ContextOnGraph, type ContextParts, contextOn } from "./context/context-parts.ts";
 export { LadybugGraph } from "./context/ladybug-graph.ts";
 export { asyncApi } from "./events/asyncapi.ts";
-export { CHANNELS } from "./events/channels.ts";
+export { agentRequests, agileEvents, CHANNELS, deadEvents, workspaceJobs } from "./events/channels.ts";
 export { type Fed, feed, parse } from "./events/feed.ts";
+export { postEvent } from "./events/post.ts";
 export { serviceHostOptions } from "./options.ts";
+export { sendResult } from "./result-post.ts";
 export {
   contextOf,
   orchestratorOf,

@@ -90,7 +90,7 @@ function jobsText(jobs: readonly Job[], paper: Paper): string {
     clip(agentId, ID_WIDTH),
     backend,
     tookText(times),
-    error === undefined ? "" : clip(`${error.code}: ${error.message}`, paper.columns),
+    error === undefined ? "" : plain(error.code),
   ]);
   return `${tableText([["id", "state", "role", "agent", "backend", "took", "why"], ...rows], [5], paper).join("\n")}\n`;
 }

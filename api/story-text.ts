@@ -58,7 +58,7 @@ const indented = (text: string, columns: number): string[] =>
     .split("\n")
     .flatMap((line) => (line.trim() === "" ? [""] : wrap(line, columns - 2).map((part) => `  ${part}`)));
 
-function tasksLines(tasks: readonly Task[], paper: Paper): string[] {
+function tasksLines(storyId: string, tasks: readonly Task[], paper: Paper): string[] {
   const rows = tasks.map(({ id, status, attempt, role, phase, dependsOn, title }) => [
     plain(id),
     status,
@@ -69,9 +69,13 @@ function tasksLines(tasks: readonly Task[], paper: Paper): string[] {
     clip(title, Math.max(TITLE_MIN, paper.columns)),
   ]);
   const errors = tasks.flatMap(({ id, error }) =>
-    error === undefined ? [] : [`  ${plain(id)}: ${plain(error.code)}: ${clip(error.message, paper.columns)}`],
+    error === undefined ? [] : indented(`${id}: ${error.code}: ${error.message}`, paper.columns),
   );
-  return [...tableText([["task", "status", "try", "role", "phase", "after", "title"], ...rows], [2], paper), ...errors];
+  const again = tasks.some(({ status }) => status === "failed")
+    ? [`Try again: flotilla story retry ${plain(storyId)}`]
+    : [];
+  const table = tableText([["task", "status", "try", "role", "phase", "after", "title"], ...rows], [2], paper);
+  return [...table, ...errors, ...again];
 }
 
 export function planLines({ title, status, proposedBy, text, steps }: Plan, { colour, columns }: Paper): string[] {
@@ -101,7 +105,7 @@ export function storyText(story: Story, events: readonly Available[], paper: Pap
     ...(description === "" ? [] : ["", ...indented(description, columns)]),
     ...(criteria.length === 0 ? [] : ["", ...criteria.flatMap((each) => indented(each, columns))]),
     ...(plan === undefined ? [] : ["", ...planLines(plan, paper)]),
-    ...(tasks.length === 0 ? [] : ["", ...tasksLines(tasks, paper)]),
+    ...(tasks.length === 0 ? [] : ["", ...tasksLines(id, tasks, paper)]),
     ...Object.entries(reports).flatMap(([phase, { gate, score: points, reasons }]) => [
       "",
       `${colour.bold(`Report of ${plain(phase)}`)}  ${gate}, ${points} of 100`,

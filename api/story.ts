@@ -1,4 +1,4 @@
-// `flotilla story`: stories of a fleet, created, listed, shown, moved, and their plans.
+// `flotilla story`: stories of a fleet, created, listed, shown, moved, their plans, and tasks that failed.
 // What may happen to a story the planning service decides; how stories look: story-text.ts.
 //
 // ST1  Status 2: a guard stands against the move; what stands against it is on stderr, or in the JSON.
@@ -66,7 +66,7 @@ const LIST_MAX = 200;
 
 /** Adds the commands to the program. */
 export function addStoryCommands(program: Command, terminal: Terminal, done: (status: number) => void): void {
-  const group = program.command("story").description("stories of the fleet: create, list, show, move, plan");
+  const group = program.command("story").description("stories of the fleet: create, list, show, move, plan, retry");
   const add = commandsOf(group, terminal, done, planningOf);
   addPersonFlags(add("create", "a new story", createStory))
     .requiredOption("--title <text>", "what it is about")
@@ -89,6 +89,7 @@ export function addStoryCommands(program: Command, terminal: Terminal, done: (st
   addPersonFlags(add("plan <id>", "show a story's plan, or propose one from a file", planStory))
     .option("--file <path>", "Markdown: its list items are the plan's steps")
     .option("--title <text>", "of the plan (default: the story's)");
+  addPersonFlags(add("retry <id> [task]", "have agents try a task again that failed, or all that did", retryTasks));
 }
 
 const gather = (value: string, before: readonly string[]): readonly string[] => [...before, value];
@@ -186,6 +187,26 @@ export const planStory: Run<Planning, PlanFlags> = async (planning, [storyId = "
   const { plan } = await planning.proposePlan({ by: personOf(flags), storyId, plan: { title, text } });
   print(place, plan ?? null, () => planText(plan, title, place));
   return 0;
+};
+
+/** A person gives a failed task, or all of them, another round of attempts; what it failed of goes with it. */
+export const retryTasks: Run<Planning, PersonFlags> = async (planning, [storyId = "", taskId], flags, place) => {
+  const by = personOf(flags);
+  const { tasks } = await planning.story(storyId);
+  const failed = tasks.filter(({ id, status }) => status === "failed" && (taskId === undefined || id === taskId));
+  let story: Story | undefined;
+  for (const { id, attempt, error } of failed) {
+    const key = `retry ${id} ${attempt}`;
+    const again = { by, key, storyId, taskId: id, attempt, status: "pending" } as const;
+    story = await planning.taskChanged({ ...again, ...(error !== undefined && { error }) });
+  }
+  const what = taskId === undefined ? "No task" : `No task ${plain(taskId)}`;
+  const text = () =>
+    failed.length === 0
+      ? `${what} of ${plain(storyId)} has failed.\n`
+      : `${failed.map(({ id }) => plain(id)).join(", ")}: tried again. ${recordedText(by)}\n`;
+  print(place, story ?? null, text);
+  return failed.length === 0 ? 1 : 0;
 };
 
 const planText = (plan: Plan | undefined, title: string, { paper }: Place): string =>

@@ -28,6 +28,10 @@ import {
 } from "./scenarios/remote-calls.ts";
 import { remoteSpawnProcess, remoteSpawnProcessCold, remoteSpawnShared } from "./scenarios/remote-spawn.ts";
 import { remoteStream } from "./scenarios/remote-stream.ts";
+import { deliberateCall, deliberateGrpc } from "./scenarios/services-deliberate.ts";
+import { drain } from "./scenarios/services-drain.ts";
+import { planDispatched, storySeen } from "./scenarios/services-flow.ts";
+import { jobResult, jobRunning, workspaceReady } from "./scenarios/services-workspace.ts";
 import { durableTasks, tasks } from "./scenarios/tasks.ts";
 import { BenchServer } from "./server.ts";
 
@@ -69,10 +73,22 @@ const SCENARIOS: readonly Scenario[] = [
   engineExit,
   engineHang,
   daemonLoss,
+  storySeen,
+  planDispatched,
+  workspaceReady,
+  jobRunning,
+  jobResult,
+  drain,
+  deliberateGrpc,
+  deliberateCall,
 ];
 
 /** Rounds thrown away first: the compilers have then seen the hot functions. */
-const ROUNDS = { full: { warmUps: 3, rounds: 9 }, quick: { warmUps: 1, rounds: 3 } } as const;
+const ROUNDS = {
+  full: { warmUps: 3, rounds: 9 },
+  quick: { warmUps: 1, rounds: 3 },
+  once: { warmUps: 0, rounds: 1 },
+} as const;
 const ROUND_MS = { full: 1_000, quick: 250 } as const;
 
 /** Every peer, started and idle, or the reason why it cannot be. */
@@ -95,7 +111,8 @@ async function measureAll(wanted: readonly Scenario[], setting: Setting, peers: 
   for (const scenario of wanted) {
     process.stderr.write(`${scenario.id} …\n`);
     const isShort = setting.quick || scenario.steady === true;
-    rows.push(await measure(scenario, setting, peers, isShort ? ROUNDS.quick : ROUNDS.full));
+    const count = scenario.once ? ROUNDS.once : isShort ? ROUNDS.quick : ROUNDS.full;
+    rows.push(await measure(scenario, setting, peers, count));
   }
   return rows;
 }

@@ -27,6 +27,8 @@ export interface Scenario {
   readonly bars: readonly Bar[];
   /** It counts bytes and takes no times, so that few rounds tell as much as many. */
   readonly steady?: true;
+  /** One round without a warm-up: it takes minutes, and counts so much that others would tell little more. */
+  readonly once?: true;
   /** Builds what the rounds need, outside the measured time. Throws NotMeasured where the row cannot be measured here. */
   start(setting: Setting): Promise<Running>;
 }

@@ -49,7 +49,7 @@ export interface Verification {
   readonly verified: boolean;
   /** One sentence for each thing that stands in the way; empty when verified. */
   readonly findings: readonly string[];
-  readonly tests: TestReport | undefined;
+  readonly tests?: TestReport | undefined;
   /** Findings of the linters run on the changed files. */
   readonly lint: readonly { readonly path: string; readonly line: number; readonly message: string }[];
 }

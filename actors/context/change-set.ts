@@ -139,20 +139,20 @@ function withoutSecrets(value: Value): Value {
 const ENDS: readonly string[] = ["type", "from", "to"];
 const setting = (sets: readonly string[]): string => (sets.length === 0 ? "" : ` SET ${sets.join(", ")}`);
 
-/** One statement for the rows of each kind that have the same fields. */
+/** One statement for the rows of each kind that have the same fields, in one order: LadybugDB takes no list of rows of several orders. */
 function grouped(
   rows: readonly Record<string, Value>[],
   kindOf: (row: Record<string, Value>) => string,
   cypherOf: (kind: string, fields: readonly string[]) => string,
 ): readonly Statement[] {
   const groups = new Map<string, Record<string, Value>[]>();
-  for (const unordered of rows) {
-    // The embedded graph takes rows whose fields stand in different orders for different types, and refuses all of them.
-    const row = Object.fromEntries(Object.entries(unordered).sort(([a], [b]) => (a < b ? -1 : 1)));
-    const cypher = cypherOf(kindOf(row), Object.keys(row));
+  for (const row of rows) {
+    const fields = Object.keys(row).sort();
+    const ordered = Object.fromEntries(fields.map((field) => [field, row[field] as Value]));
+    const cypher = cypherOf(kindOf(row), fields);
     const group = groups.get(cypher);
-    if (group === undefined) groups.set(cypher, [row]);
-    else group.push(row);
+    if (group === undefined) groups.set(cypher, [ordered]);
+    else group.push(ordered);
   }
   return [...groups].map(([cypher, of]) => ({ cypher, params: { rows: of } }));
 }

@@ -79,6 +79,8 @@ export interface ContextApi {
     readonly taskId?: string;
     /** Default: the role's. */
     readonly tokenBudget?: number;
+    /** How long the task may not be in the graph yet, at most 1,000: planning's events may be on their way. Default 0. */
+    readonly waitMs?: number;
   }): Promise<{
     readonly context: string;
     readonly tokenCount: number;

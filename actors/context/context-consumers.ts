@@ -19,7 +19,7 @@ import { type Intake, PLANNING } from "./intake.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** Events in hand at once, of different stories: they are written to the graph together (LE3). */
-const CONCURRENCY = 64;
+const CONCURRENCY = 256;
 
 export interface ContextConsumerParts {
   readonly system: ActorSystem;
@@ -38,6 +38,10 @@ export async function consumeForContext({ intake, service, ...parts }: ContextCo
       channel: agileEvents,
       laneOf: ({ data }) => ("storyId" in data ? (data.storyId ?? "") : ""),
       handle: async (event, place) => void (await intake.take(event, place, agileChanges(event))),
+      // The tasks of a plan come at once: one write instead of one each.
+      together: async (events) => {
+        await Promise.all(events.map(({ event, ...place }) => intake.take(event, place, agileChanges(event))));
+      },
     }),
     consume({
       ...consumer(parts, "context-results"),

@@ -21,9 +21,10 @@ import type { Graph } from "./graph.ts";
 import { eventKey, type Intake, type Place } from "./intake.ts";
 import type { Ledger } from "./ledger.ts";
 import { impact, relationships, shown, why } from "./neighbourhood.ts";
-import { localId, typeOfId } from "./schema.ts";
+import { localId, nodeId, typeOfId } from "./schema.ts";
 import { type Grant, SCOPES, type Scope, type ScopePolicy } from "./scopes.ts";
 import { sectionOf } from "./sections.ts";
+import { StoryReads } from "./story-reads.ts";
 import { readStory, relevantDecisions, type StoryView, type Wanted } from "./story-view.ts";
 import type { TokenCounter } from "./token-counter.ts";
 import { checkedChanges, invalid, keyOf, type Needed, updateChanges } from "./update-changes.ts";
@@ -40,6 +41,8 @@ export interface ContextServiceParts {
 
 type Asked<Method extends keyof ContextApi> = Parameters<ContextApi[Method]>[0];
 
+/** Longer would hold up the end of the service. */
+const WAIT_MAX_MS = 1_000;
 const MILESTONES_IN_TEXT = 10;
 const TIMELINE = 50;
 const TIMELINE_MAX = 500;
@@ -50,17 +53,20 @@ export class ContextService implements ContextApi {
   readonly #parts: ContextServiceParts;
   /** By role: describing them takes as long as a query. */
   readonly #tools = new Map<string, string>();
+  readonly #reads: StoryReads;
   #updating: Promise<unknown> = Promise.resolve();
 
   constructor(parts: ContextServiceParts) {
     this.#parts = parts;
+    this.#reads = new StoryReads(parts.graph);
   }
 
-  async getContext({ storyId, role, phase, taskId, tokenBudget }: Asked<"getContext">) {
-    const { policy, counter, graph } = this.#parts;
+  async getContext({ storyId, role, phase, taskId, tokenBudget, waitMs = 0 }: Asked<"getContext">) {
+    const { policy, counter } = this.#parts;
     const grant = policy.grant(role, phase);
     const scopes = SCOPES.filter((scope) => grant.required.includes(scope) || grant.allowed.includes(scope));
-    const view = await readStory(graph, storyId, wantedBy(scopes));
+    if (taskId !== undefined) await this.#expectTask(storyId, taskId, waitMs);
+    const view = await this.#reads.read(storyId, wantedBy(scopes));
     const task = taskId === undefined ? undefined : taskIn(view, storyId, taskId);
     const budget = tokenBudget ?? policy.budget(grant.role, view.tasks.length, view.decisions.length);
     if (!Number.isInteger(budget) || budget < 1)
@@ -78,6 +84,32 @@ export class ContextService implements ContextApi {
     const tools = this.#tools.get(role) ?? toolsOf(role);
     this.#tools.set(role, tools);
     return { system: `${words}\n\nThe story is in phase ${phase}. ${about}`, context, tools };
+  }
+
+  /**
+   * Throws TaskUnknown where the graph has the story and not the task, after `waitMs`. A story that it does not have is its reader's to tell.
+   */
+  async #expectTask(storyId: string, taskId: string, waitMs: number): Promise<void> {
+    const { ledger, system } = this.#parts;
+    const id = keyOf("Task", storyId, taskId);
+    const ending = new AbortController();
+    // Before the graph is asked: what is written in between is not missed.
+    const entitled = ledger.entitled(id, ending.signal);
+    const timer = system.clock.schedule(Math.min(WAIT_MAX_MS, waitMs), () => ending.abort());
+    try {
+      if (await this.#isTitled("Task", id)) return;
+      await entitled;
+      if (await this.#isTitled("Task", id)) return;
+    } finally {
+      timer.cancel();
+      ending.abort();
+    }
+    if (await this.#isTitled("Story", nodeId("Story", storyId))) throw taskUnknown(storyId, taskId);
+  }
+
+  async #isTitled(type: "Story" | "Task", id: string): Promise<boolean> {
+    const [row] = await this.#parts.graph.run(`MATCH (n:${type} {id: $id}) RETURN n.title AS title`, { id });
+    return (row?.title ?? null) !== null;
   }
 
   updateContext(request: Asked<"updateContext">) {

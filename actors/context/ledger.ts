@@ -4,7 +4,8 @@
 //
 // LE1  A set is applied whole with its key, or not at all; each makes the graph's version one higher.
 // LE2  A key that was applied answers with its first version and hash, and changes nothing. Keys are remembered for KEYS_MAX versions.
-// LE3  Sets that wait are written together. A set that the graph refuses fails alone: the others are written again without it.
+// LE3  Sets that wait are written together. A set that the graph refuses fails alone: the others are written again without it. When the
+//      graph does not answer, those that wait behind fail as well: whoever applied several in order shall not find the later ones alone in it.
 // LE4  Two ledgers on one graph (a service that was taken for dead, say) cannot both make a version: a write begins by taking the version
 //      it read, and the one that finds another reads anew.
 
@@ -15,7 +16,7 @@ import { failContext } from "./errors.ts";
 import type { Graph, Statement } from "./graph.ts";
 import { nodeId } from "./schema.ts";
 
-const SETS_MAX = 64;
+const SETS_MAX = 256;
 const ROWS_MAX = 4_000;
 const TRIES_MAX = 5;
 export const KEYS_MAX = 100_000;
@@ -50,6 +51,8 @@ export class Ledger {
   readonly #random: Random;
   readonly #log: string;
   #waiting: Waiting[] = [];
+  /** By key of a node: who waits for it. */
+  readonly #awaited = new Map<string, Set<() => void>>();
   #writing = false;
 
   /** `log`: which event log positions are in; those in another are as good as none. */
@@ -83,6 +86,25 @@ export class Ledger {
 
   #placeOf(source: string): string {
     return `${source} ${this.#log}`;
+  }
+
+  /** Resolves when a set that gives this node its title was written here, or the signal aborts. */
+  entitled(id: string, signal: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const waiting = this.#awaited.get(id) ?? new Set();
+    this.#awaited.set(id, waiting.add(resolve));
+    const leave = () => {
+      resolve();
+      waiting.delete(resolve);
+      if (waiting.size === 0 && this.#awaited.get(id) === waiting) this.#awaited.delete(id);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    return promise;
+  }
+
+  #announce({ nodes }: ChangeSet): void {
+    for (const { id, set } of nodes)
+      if (set.title !== undefined) for (const tell of this.#awaited.get(id) ?? []) tell();
   }
 
   #queue(work: Work): Promise<Applied> {
@@ -124,7 +146,7 @@ export class Ledger {
   /** LE3. */
   async #apart(batch: readonly Waiting[], error: unknown): Promise<void> {
     if (batch.length === 1 || !isFlotillaError(error, "GraphRefused")) {
-      for (const { reject } of batch) reject(error);
+      for (const { reject } of [...batch, ...this.#waiting.splice(0)]) reject(error);
       return;
     }
     for (const one of batch) await this.#write([one]).catch(one.reject);
@@ -142,6 +164,7 @@ export class Ledger {
       for (const { work, resolve } of batch) {
         const answer = work.kind === "set" ? answers.get(work.key) : undefined;
         resolve(answer ?? { ...head, hash: "" });
+        if (work.kind === "set") this.#announce(work.set);
       }
       return;
     }

@@ -11,6 +11,8 @@
 // EC4  What is no event of the channel goes to deadletter at once, with the bytes.
 // EC5  A consumer whose place in the log was dropped (ReaderLagged) goes on with the oldest that is kept, and says so in the log: whoever
 //      consumes must be able to find out by other means what it missed (`onGap`).
+// EC6  Where a consumer can take several events as one (`together`), what gathered in a lane while it was at work is offered so. When that
+//      fails they are handled one after the other, as if it had not been tried: what of them was done is known by its key (EC1).
 
 import { type ActorSystem, isFlotillaError, type LogLevel, sleep } from "../../runtime/index.ts";
 import { type Channel, deadEvents } from "./channels.ts";
@@ -21,6 +23,8 @@ const ATTEMPTS_MAX = 3;
 const PAUSE_MIN_MS = 50;
 const PAUSE_MAX_MS = 5_000;
 const SAVE_EVERY_MS = 100;
+/** Of one lane, taken as one. */
+const TOGETHER_MAX = 32;
 /** Of an event's bytes, in a dead letter. */
 const RAW_MAX_BYTES = 64 * 1_024;
 const LAGGED = "ReaderLagged";
@@ -33,6 +37,13 @@ export interface ConsumerPosition {
   write(sequence: number): Promise<boolean>;
 }
 
+/** An event and where it was read. */
+export interface Consumed<C extends Channel> {
+  readonly event: ChannelEvent<C>;
+  readonly sequence: number;
+  readonly topic: string;
+}
+
 export interface ConsumerOptions<C extends Channel> {
   readonly system: ActorSystem;
   readonly channel: C;
@@ -42,6 +53,8 @@ export interface ConsumerOptions<C extends Channel> {
   readonly from?: "start" | "new";
   /** Acts on one event; rejects when it could not. */
   readonly handle: (event: ChannelEvent<C>, at: { readonly sequence: number; readonly topic: string }) => Promise<void>;
+  /** EC6: acts on these of one lane, in their order; rejects when it could not do all. Default: there is no such way. */
+  readonly together?: (events: readonly Consumed<C>[]) => Promise<void>;
   /** EC2. Default: all in one lane. */
   readonly laneOf?: (event: ChannelEvent<C>) => string;
   /** Events in hand at once. Default 1. */
@@ -62,6 +75,8 @@ class Consumer<C extends Channel> {
   readonly #options: ConsumerOptions<C>;
   readonly #inHand = new Map<number, Promise<void>>();
   readonly #lanes = new Map<string, Promise<void>>();
+  /** By lane: what waits for its turn and may be joined. */
+  readonly #gathering = new Map<string, { readonly all: Fed<C>[]; readonly working: Promise<void> }>();
   readonly #position: ConsumerPosition;
   #next = 0;
   #saved = 0;
@@ -106,8 +121,7 @@ class Consumer<C extends Channel> {
     while (this.#inHand.size >= concurrency && !signal.aborted) await Promise.race(this.#inHand.values());
     if (signal.aborted) return;
     const lane = (fed.kind === "event" ? laneOf?.(fed.event) : undefined) ?? "";
-    const before = this.#lanes.get(lane) ?? Promise.resolve();
-    const working = before.then(() => this.#work(fed));
+    const working = this.#inLane(lane, fed);
     this.#lanes.set(lane, working);
     this.#inHand.set(fed.sequence, working);
     this.#next = fed.sequence + 1;
@@ -121,6 +135,35 @@ class Consumer<C extends Channel> {
       // Closed, in the middle of a burial: what reads the log ends by the same, and the event stays in hand.
       () => {},
     );
+  }
+
+  /** What works on the event when its turn has come; the same for all that are taken together (EC6). */
+  #inLane(lane: string, fed: Fed<C>): Promise<void> {
+    const max = this.#options.together === undefined ? 1 : TOGETHER_MAX;
+    const gathering = this.#gathering.get(lane);
+    if (gathering !== undefined && gathering.all.length < max) {
+      gathering.all.push(fed);
+      return gathering.working;
+    }
+    const all = [fed];
+    const before = this.#lanes.get(lane) ?? Promise.resolve();
+    const next = { all, working: before.then(() => this.#workAll(lane, all)) };
+    this.#gathering.set(lane, next);
+    return next.working;
+  }
+
+  async #workAll(lane: string, all: readonly Fed<C>[]): Promise<void> {
+    if (this.#gathering.get(lane)?.all === all) this.#gathering.delete(lane);
+    const { together, log, name } = this.#options;
+    const events = all.flatMap((fed) => (fed.kind === "event" ? [fed] : []));
+    if (together !== undefined && all.length > 1 && events.length === all.length) {
+      try {
+        return await together(events);
+      } catch (error) {
+        log("info", `consumer ${name} takes events one by one`, { events: all.length, error: String(error) });
+      }
+    }
+    for (const fed of all) await this.#work(fed);
   }
 
   /** Resolves when the event is handled or dead-lettered, or the consumer ends. */

@@ -26,6 +26,10 @@ import { FLOW, flowChange, isReady } from "./story-flow-steps.ts";
 import { TaskQueue } from "./task-queue.ts";
 
 const AGAIN_MS = 50;
+/** Doubled each time: sixty-four tasks that ask again and again are what keeps a busy graph from getting to know them. */
+const CONTEXT_AGAIN_MS = 200;
+/** Within one question for context: asking again and again would keep the graph from following the events. */
+const KNOWN_WITHIN_MS = 1_000;
 /** What was out when the last life ended already has its place: it goes before everything else. */
 const PRIORITY_OUT = 10;
 /** The graph follows the events: what it does not know yet, it may know soon. */
@@ -211,12 +215,13 @@ export class TaskDispatch {
     const { context, contextTokens, contextWaitMs, system, signal, log } = this.#options;
     if (context === undefined) return "";
     const { clock } = system;
-    const ask = { storyId, role, phase, taskId, ...(contextTokens !== undefined && { tokenBudget: contextTokens }) };
+    const about = { storyId, role, phase, taskId, waitMs: KNOWN_WITHIN_MS };
+    const ask = { ...about, ...(contextTokens !== undefined && { tokenBudget: contextTokens }) };
     const late = new AbortController();
     const timer = clock.schedule(contextWaitMs, () => late.abort(fail("ContextMissing", "It did not answer in time.")));
     const end = AbortSignal.any([signal, late.signal]);
     try {
-      for (let pauseMs = AGAIN_MS; ; pauseMs *= 2) {
+      for (let pauseMs = CONTEXT_AGAIN_MS; ; pauseMs *= 2) {
         try {
           return (await unlessAborted(context.getContext(ask), end)).context;
         } catch (error) {

@@ -8,10 +8,9 @@ import { FLOW, flowChange } from "./story-flow-steps.ts";
 /** Subjects of the questions. */
 export const VERIFY = "verify";
 export const DERIVE = "derive";
-export const DELIVER = "deliver";
 export const TASK = "task";
-/** Of those about a whole story. */
-export const OF_STORY: ReadonlySet<string> = new Set([VERIFY, DERIVE, DELIVER]);
+export const DELIVER = "deliver";
+export const QUESTIONS: ReadonlySet<string> = new Set([VERIFY, DERIVE, DELIVER]);
 
 /** Asks unless the same question of the story waits already. Throws what Planning does. */
 export async function askOnce(

@@ -35,7 +35,7 @@ import { problemOf, workId } from "./story-flow-attempts.ts";
 import { TaskDispatch } from "./story-flow-dispatch.ts";
 import { fail } from "./story-flow-errors.ts";
 import { forConsumer, type Log, patiently, StoryLanes, unlessAborted } from "./story-flow-lanes.ts";
-import { askAboutTask, askOnce, DELIVER, DERIVE, OF_STORY, TASK, tryAgain } from "./story-flow-questions.ts";
+import { askAboutTask, askOnce, DELIVER, DERIVE, QUESTIONS, TASK, tryAgain } from "./story-flow-questions.ts";
 import { StoryResults } from "./story-flow-results.ts";
 import { FLOW, flowChange, freshIds, nextSteps, OPEN_STATES, type PlanDraft, type Step } from "./story-flow-steps.ts";
 import { StoryVerification } from "./story-flow-verification.ts";
@@ -246,9 +246,9 @@ export class StoryFlow {
         return this.#onTaskChanged(event.data);
       case "approval.decided": {
         const { storyId, taskId, subject, decision } = event.data;
-        if (storyId === undefined || decision !== "approved") return;
-        if (subject === TASK && taskId !== undefined) return tryAgain(this.#options.planning, storyId, taskId);
-        if (!OF_STORY.has(subject)) return;
+        if (storyId !== undefined && taskId !== undefined && subject === TASK && decision === "approved")
+          return tryAgain(this.#options.planning, storyId, taskId);
+        if (storyId === undefined || !QUESTIONS.has(subject) || decision !== "approved") return;
         this.#verification.forget(storyId);
         this.#refused.delete(storyId);
         return this.#advanceById(storyId);

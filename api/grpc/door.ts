@@ -4,6 +4,7 @@
 // DD1  Nothing is answered without the token (token.ts). It listens where it is told, and nowhere by itself.
 // DD2  A message is at most MESSAGE_MAX_BYTES, unpacked, in both directions; a larger one is RESOURCE_EXHAUSTED and is not read.
 // DD3  Closing ends every call under way with UNAVAILABLE, and then its connection.
+// DD4  A field of a JSON request that its message has not is refused: passed over, it would be lost without a word.
 
 import type { DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
@@ -110,6 +111,7 @@ function handlerOf(names: readonly DoorService[], options: GrpcDoorOptions, shut
     routes: (router) => routes(router, names, options),
     readMaxBytes: MESSAGE_MAX_BYTES,
     writeMaxBytes: MESSAGE_MAX_BYTES,
+    jsonOptions: { ignoreUnknownFields: false },
     shutdownSignal,
     requestGate: tokenGate(token),
     interceptors: [outcomes({ log, random })],

@@ -269,17 +269,14 @@ export class Cell implements Receiver, RunningActor, Owner {
     else if (!(message instanceof Callback)) this.#host.deadLetter(this.#address, message.method, why);
   }
 
-  // Life --------------------------------------------------------------------------------------------------------------------
-
   /** Makes an instance; a promise only when its onStart waits. Answers why it could not be made. */
   start(): WireError | undefined | Promise<WireError | undefined> {
     const { incarnation } = this.#address;
     const started = startInstance(this.type, this.#args, this.settings.copy, new Running(this));
     if (!(started instanceof Promise)) return this.#started(started, incarnation);
-    const timeoutMs = this.settings.startTimeoutMs ?? this.#host.startTimeoutMs;
-    const inTime = startWithin(this.#host.clock, timeoutMs, this.type, started, this.life, (late) =>
-      this.#stopInstance(late),
-    );
+    const { clock, startTimeoutMs } = this.#host;
+    const timeoutMs = this.settings.startTimeoutMs ?? startTimeoutMs;
+    const inTime = startWithin(clock, timeoutMs, this.type, started, this.life, (late) => this.#stopInstance(late));
     return inTime.then((late) => this.#started(late, incarnation));
   }
 
@@ -332,7 +329,6 @@ export class Cell implements Receiver, RunningActor, Owner {
       message.cancel(why);
       message.sink?.fail(why);
     }
-    this.#life?.cancelTimers();
     for (const child of this.#life?.children() ?? []) child.kill();
     this.#life?.over();
   }
@@ -372,8 +368,7 @@ export class Cell implements Receiver, RunningActor, Owner {
   }
 
   #stopInstance(instance: Instance): Promise<void> {
-    const failed = (error: unknown) => this.#host.failed(this, failureOf(error, `${this.type.type}.onStop`), "stop");
-    return stopInstance(instance, new Running(this)).catch(failed);
+    return stopInstance(this.type, instance, new Running(this), (why) => this.#host.failed(this, why, "stop"));
   }
 
   /** Ends the actor now: nothing is waited for, no hook runs. With `why` it has failed, and no restart could mend it. */
@@ -388,10 +383,9 @@ export class Cell implements Receiver, RunningActor, Owner {
     this.#refuseWaiting(why);
     this.#inHand.rest();
     this.parent?.life.disown(this);
-    const end: ActorEnd = { address: this.#address, reason, ...(error && { error }) };
     // The name must be free before anybody hears of the end, else a watcher that spawns again meets its own predecessor.
     this.#host.ended(this);
-    this.#life?.end(end);
+    this.#life?.end({ address: this.#address, reason, ...(error && { error }) });
     this.#instance = undefined;
   }
 

@@ -75,9 +75,18 @@ function construct(type: ActorType, args: readonly unknown[]): Instance {
   return new type.actorClass(...(args as never[]));
 }
 
-/** Runs the onStop of an instance, if it has one; rejects with what it throws. */
-export async function stopInstance(instance: Instance | undefined, running: Running): Promise<void> {
-  if (instance?.onStop !== undefined) await running.run(callHook, instance.onStop, instance, undefined, undefined);
+/** Runs the onStop of an instance, if it has one; what it throws goes to `failed`. Never rejects. */
+export async function stopInstance(
+  { type }: ActorType,
+  instance: Instance,
+  running: Running,
+  failed: (why: WireError) => void,
+): Promise<void> {
+  try {
+    if (instance.onStop !== undefined) await running.run(callHook, instance.onStop, instance, undefined, undefined);
+  } catch (error) {
+    failed(failureOf(error, `${type}.onStop`));
+  }
 }
 
 /** Calls a hook of `instance`; in the form that `Running.run` takes. */

@@ -47,8 +47,9 @@ export class Life<Child> {
     return this.#signal.signal;
   }
 
-  /** LI3. The next life has a signal of its own. */
+  /** Its timers end, and what else it has begun (LI3). The next life has a signal of its own. */
   over(): void {
+    this.cancelTimers();
     const ending = this.#signal;
     this.#signal = undefined;
     ending?.abort();

@@ -30,12 +30,17 @@ const open = async (): Promise<ActorSystem> => {
 /** A host over the same fleet. It says what it stopped, and waits before its first write until it is let on. */
 function hostOf(fleet: ActorSystem, goes: Promise<void> = Promise.resolve()) {
   const stopped: unknown[] = [];
+  const writes: unknown[] = [];
   const store = new Proxy(fleet.ports.store, {
     get: (target, name) => {
       const value = Reflect.get(target, name, target);
       if (typeof value !== "function") return value;
       const call = value.bind(target);
-      return name === "create" || name === "update" ? (...args: unknown[]) => goes.then(() => call(...args)) : call;
+      const held = (...args: unknown[]) => {
+        writes.push(name);
+        return goes.then(() => call(...args));
+      };
+      return name === "create" || name === "update" ? held : call;
     },
   });
   const host = new Proxy(fleet, {
@@ -48,7 +53,7 @@ function hostOf(fleet: ActorSystem, goes: Promise<void> = Promise.resolve()) {
   });
   const start = (settings: ServiceSettings) =>
     startServices(host, ["planning"], settings, { log: () => {}, signal: new AbortController().signal });
-  return { start, stopped };
+  return { start, stopped, writes };
 }
 
 test("one that starts while another is about to: neither stops what the other has started", async () => {
@@ -56,8 +61,7 @@ test("one that starts while another is about to: neither stops what the other ha
   const later = Promise.withResolvers<void>();
   const [slow, quick] = [hostOf(fleet, later.promise), hostOf(fleet)];
   const slowly = slow.start(SETTINGS);
-  // The slow one is before its write, and has started the service or not.
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await waitUntil("the slow one is before its write, and has started the service or not", () => slow.writes.length > 0);
   await quick.start(SETTINGS);
   later.resolve();
   await slowly;

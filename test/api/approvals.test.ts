@@ -131,7 +131,7 @@ describe("flotilla jobs", () => {
     const list = await over<Runner, object>({ jobs }, listJobs, [], { state: "failed", story: "s1" });
     expect(list.asked).toEqual([["jobs", { state: "failed", storyId: "s1" }]]);
     expect(list.out).toBe(`id       state   role  agent  backend    took  why
-s1-t1-2  failed  DEV   dev-1  process  61.0 s  Stuck: it stood still
+s1-t1-2  failed  DEV   dev-1  process  61.0 s  Stuck
 s1-t2-1  queued  DEV   dev-1  process       -
 `);
     const shown = await over<Runner, object>({ job: async () => JOB }, showJob, ["j"], {});

@@ -8,7 +8,7 @@ import type { planningOf } from "../../actors/index.ts";
 import { SERVICES } from "../../actors/service-handles.ts";
 import { runCli } from "../../api/cli.ts";
 import { placeOf } from "../../api/service-command.ts";
-import { createStory, listStories, moveStory, planStory, showStory } from "../../api/story.ts";
+import { createStory, listStories, moveStory, planStory, retryTasks, showStory } from "../../api/story.ts";
 import { connect, defineActor, FlotillaError } from "../../runtime/index.ts";
 import { natsForTests } from "../support/nats-server.ts";
 import { PLAN, STORY, TASK } from "./grpc/fake-answers.ts";
@@ -93,6 +93,7 @@ Plan  How (approved, by ann)
 task  status  try  role  phase  after  title
 t1    failed    2  DEV   BUILD  t0     Count
   t1: Stuck: it stood still
+Try again: flotilla story retry s1
 
 Report of BUILD  warn, 71.5 of 100
   coverage
@@ -257,7 +258,42 @@ async function cli(...args: string[]) {
   return { status, ...text };
 }
 
+describe("tasks that failed", () => {
+  const taskChanged = async () => STORY;
+
+  it("are tried again with what they failed of", async () => {
+    const done = await over({ story, taskChanged }, (planning, place) =>
+      retryTasks(planning, ["s1"], ann, place, NONE),
+    );
+    expect(done.status).toBe(0);
+    expect(done.out).toBe("t1: tried again. Recorded as ann (po); nobody has checked the name.\n");
+    expect(done.asked.at(-1)).toEqual([
+      "taskChanged",
+      {
+        ...{ by, key: "retry t1 2", storyId: "s1", taskId: "t1", attempt: 2, status: "pending" },
+        error: { code: "Stuck", message: "it stood still" },
+      },
+    ]);
+  });
+
+  it("one that has not failed is told", async () => {
+    const done = await over({ story }, (planning, place) => retryTasks(planning, ["s1", "t9"], ann, place, NONE));
+    expect([done.status, done.out]).toEqual([1, "No task t9 of s1 has failed.\n"]);
+  });
+});
+
 describe("a mistake", () => {
+  it("--version of a move is the story's, not the program's", async () => {
+    let out = "";
+    const write = (text: string) => (out += text);
+    const terminal = { out: { write }, err: { write }, signal: new AbortController().signal };
+    const status = await runCli(
+      ["story", "move", "s1", "qa_passed", "--version", "x", "--servers", "nats://x:1"],
+      terminal,
+    );
+    expect([status, out.includes("0.1.0")]).toEqual([1, false]);
+  });
+
   it.each([
     [["list"], /--servers \(FLOTILLA_SERVERS\): expected the address .+, it is missing/],
     [["show"], /missing required argument 'id'/],

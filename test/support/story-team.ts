@@ -5,7 +5,7 @@
 
 import type { Story } from "../../actors/planning/story.ts";
 import { planningOf } from "../../actors/service-handles.ts";
-import { isFlotillaError } from "../../runtime/index.ts";
+import { isFlotillaError, sleep, systemClock } from "../../runtime/index.ts";
 import type { TestRepository } from "./git-repository.ts";
 import { type ServiceFleet, storyDraft, TEAM } from "./service-fleet.ts";
 
@@ -90,7 +90,7 @@ export class StoryTeam {
       const failed = story.tasks.find(({ status }) => status === "failed");
       if (failed !== undefined) throw new Error(`${id}: ${failed.id} failed: ${JSON.stringify(failed)}`);
       await this.#again(() => this.#act(story));
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      await sleep(systemClock, PAUSE_MS);
     }
   }
 
@@ -121,7 +121,7 @@ export class StoryTeam {
         return await ask();
       } catch (error) {
         if (!mayBeAskedAgain(error)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+        await sleep(systemClock, PAUSE_MS);
       }
     }
     return undefined;
