@@ -94,6 +94,15 @@ const PAGE = 500;
 /** Rounds of steps in one look at a story: more would mean that its document does not show what was done. */
 const ROUNDS_MAX = 8;
 
+/** What a repository has against the work that is brought to it. */
+const REFUSED_WORK: ReadonlySet<string> = new Set([
+  "BranchExists",
+  "GitFailed",
+  "CloneFailed",
+  "RepoNotFound",
+  "RepoEmpty",
+]);
+
 type Tally = Record<keyof FlowStats["tasks"], number>;
 
 export class StoryFlow {
@@ -364,7 +373,7 @@ export class StoryFlow {
     try {
       await runner.deliver({ storyId, repository });
     } catch (error) {
-      if (!isFlotillaError(error) || error.retryable) throw error;
+      if (!isFlotillaError(error) || !REFUSED_WORK.has(error.code)) throw error;
       log("warn", "a story's work could not be delivered", { storyId, code: error.code, error: error.message });
       const question = `The work of ${storyId} could not be put into its repository: ${error.message} Shall it be tried again?`;
       await askOnce(planning, storyId, DELIVER, question);

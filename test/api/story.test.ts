@@ -55,7 +55,9 @@ const AVAILABLE = async () => [
 
 describe("what people see", () => {
   it("a list", async () => {
-    const sly = { ...STORY, id: "s2", title: "Sly \u001b[31mtitle", tasks: [], state: "DRAFT" };
+    // Of a plan that was sent back: nobody waits for it.
+    const dropped = { ...TASK, id: "t0", status: "cancelled" as const };
+    const sly = { ...STORY, id: "s2", title: "Sly \u001b[31mtitle", tasks: [dropped], state: "DRAFT" };
     const stories = async () => ({ stories: [STORY, sly] });
     const { out, status } = await over({ stories }, (planning, place) => listStories(planning, [], {}, place, NONE));
     expect(status).toBe(0);

@@ -19,7 +19,7 @@ export const optionsIn = (text: string): string[] => text.match(/(?<![\w-])--[a-
 
 /** Variables that begin with FLOTILLA_ and that some options file reads. */
 export function knownVariables(): ReadonlySet<string> {
-  const files = ["api/options.ts", "nodes/options.ts", "tools/options.ts"];
+  const files = ["actors/options.ts", "api/options.ts", "nodes/options.ts", "tools/options.ts"];
   return new Set(files.flatMap((file) => variablesIn(readFileSync(join(ROOT, file), "utf8"))));
 }
 

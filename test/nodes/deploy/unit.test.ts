@@ -1,4 +1,4 @@
-// The systemd unit: read by our own eyes, and by systemd's where it is installed.
+// The systemd units: read by our own eyes, and by systemd's where it is installed.
 
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
@@ -17,7 +17,6 @@ import {
 } from "./command-line.ts";
 
 const run = promisify(execFile);
-const text = deployFile("flotilla-node.service");
 
 interface Line {
   readonly section: string;
@@ -38,102 +37,98 @@ function linesOf(unit: string): readonly Line[] {
   });
 }
 
-const lines = linesOf(text);
-const valuesOf = (key: string) => lines.filter((line) => line.key === key).map(({ value }) => value);
-const words = (valuesOf("ExecStart")[0] ?? "").split(" ");
-
 const KEYS: Readonly<Record<string, string>> = {
   Unit: "Description Wants After StartLimitIntervalSec StartLimitBurst",
   Service: `Type User Group EnvironmentFile LoadCredential Environment StateDirectory StateDirectoryMode CacheDirectory CacheDirectoryMode
     WorkingDirectory UMask ExecStart KillMode KillSignal TimeoutStopSec Restart RestartSec Delegate DelegateSubgroup OOMPolicy LimitNOFILE
     LimitMEMLOCK TasksMax NoNewPrivileges CapabilityBoundingSet ProtectSystem ProtectHome PrivateTmp ProtectKernelModules ProtectHostname
-    RestrictSUIDSGID RestrictRealtime RestrictAddressFamilies LockPersonality RemoveIPC`,
+    RestrictSUIDSGID RestrictRealtime RestrictAddressFamilies LockPersonality RemoveIPC ReadWritePaths`,
   Install: "WantedBy",
 };
 const OFTEN = ["Environment"];
-
-it("has known keys in their sections, each once", () => {
-  const unknown = lines.filter(({ section, key }) => !(KEYS[section] ?? "").split(/\s+/).includes(key));
-  expect(unknown).toEqual([]);
-  const twice = lines.filter(
-    ({ key }, at) => !OFTEN.includes(key) && lines.findIndex((line) => line.key === key) !== at,
-  );
-  expect(twice).toEqual([]);
-});
-
-test.for([
-  ["Type", "exec"],
-  ["User", "flotilla"],
-  ["Delegate", "yes"],
-  ["KillMode", "mixed"],
-  ["KillSignal", "SIGTERM"],
-  ["Restart", "on-failure"],
-  ["OOMPolicy", "continue"],
-  ["NoNewPrivileges", "yes"],
-  ["ProtectSystem", "strict"],
-  ["StateDirectoryMode", "0700"],
-] as const)("says %s=%s", ([key, value]) => {
-  expect(valuesOf(key)).toEqual([value]);
-});
-
-// Each takes away what a node uses: devices, code made at run time, the sandbox's namespaces and /proc, its control groups.
-test.for([
-  "PrivateDevices",
-  "DevicePolicy",
-  "DeviceAllow",
-  "ProtectClock",
-  "MemoryDenyWriteExecute",
-  "RestrictNamespaces",
-  "ProtectKernelTunables",
-  "ProtectKernelLogs",
-  "ProtectProc",
-  "ProcSubset",
-  "ProtectControlGroups",
-  "SystemCallFilter",
-  "PrivateUsers",
-])("leaves %s out", (key) => {
-  expect(valuesOf(key)).toEqual([]);
-});
-
-describe("its command", () => {
-  it("uses options and variables that the program knows", async () => {
-    expect(words.slice(0, 3)).toEqual(["/usr/bin/node", "/opt/flotilla/api/start.mjs", "node"]);
-    const known = await knownOptions("node");
-    const example = /FLOTILLA_NODE_FLAGS=(.*)/.exec(text)?.[1] ?? "";
-    const used = [...optionsIn(words.join(" ")), ...optionsIn(example)];
-    expect(used.length).toBeGreaterThan(2);
-    expect(used.filter((option) => !known.has(option))).toEqual([]);
-    const variables = variablesIn(text).filter((name) => name !== "FLOTILLA_NODE_FLAGS");
-    expect(variables.filter((name) => !knownVariables().has(name))).toEqual([]);
-    expect(words.at(-1)).toBe("$FLOTILLA_NODE_FLAGS");
-  });
-
-  it("has time to end: the grace and something for handing over", () => {
-    expect(graceOf(words)).toBeGreaterThan(0);
-    expect(secondsOf(valuesOf("TimeoutStopSec")[0] ?? "")).toBeGreaterThanOrEqual(graceOf(words) + 20);
-  });
-
-  it("may open many files", () => {
-    expect(Number(valuesOf("LimitNOFILE")[0])).toBeGreaterThanOrEqual(4_096);
-  });
-});
 
 const verifier = await run("systemd-analyze", ["--version"]).then(
   () => undefined,
   () => "systemd-analyze is not installed",
 );
 
-it.skipIf(verifier !== undefined)(`is accepted by systemd (${verifier ?? "verify"})`, async () => {
-  await using folder = await makeFolder();
-  const unit = join(folder.path, "flotilla-node.service");
-  // It looks for the program, which is elsewhere here.
-  await writeFile(unit, text.replace("/usr/bin/node", process.execPath));
-  const { stderr } = await run("systemd-analyze", ["verify", unit]);
-  // Known from version 254 on; older ones pass over it.
-  const said = stderr.split("\n").filter((line) => line.startsWith(unit) && !/DelegateSubgroup/.test(line));
-  expect(said).toEqual([]);
-  await writeFile(unit, text.replace("KillMode=mixed", "KillMode=mild"));
-  expect((await run("systemd-analyze", ["verify", unit]).catch((error: { stderr: string }) => error)).stderr).toContain(
-    "mild",
-  );
+/** What each says, and what it leaves out because it would take away what is used: devices, code made at run time, the sandbox's namespaces. */
+const ALL_OUT =
+  "MemoryDenyWriteExecute RestrictNamespaces ProtectKernelTunables ProtectKernelLogs ProtectProc ProcSubset SystemCallFilter PrivateUsers";
+const UNITS = [
+  {
+    ...{ file: "flotilla-node.service", command: "node", flags: "FLOTILLA_NODE_FLAGS", hasGrace: true },
+    says: { Delegate: "yes", KillMode: "mixed" },
+    out: "PrivateDevices DevicePolicy DeviceAllow ProtectClock ProtectControlGroups",
+  },
+  {
+    ...{ file: "flotilla-services.service", command: "services", flags: "FLOTILLA_SERVICES_FLAGS", hasGrace: false },
+    // Agents outlive a restart, with their files.
+    says: { KillMode: "process" },
+    out: "PrivateTmp",
+  },
+] as const;
+const SAYS = {
+  ...{ Type: "exec", User: "flotilla", KillSignal: "SIGTERM", Restart: "on-failure", OOMPolicy: "continue" },
+  ...{ NoNewPrivileges: "yes", ProtectSystem: "strict", StateDirectoryMode: "0700" },
+};
+
+describe.each(UNITS)("$file", ({ file, command, flags, hasGrace, says, out }) => {
+  const text = deployFile(file);
+  const lines = linesOf(text);
+  const valuesOf = (key: string) => lines.filter((line) => line.key === key).map(({ value }) => value);
+  const words = (valuesOf("ExecStart")[0] ?? "").split(" ");
+
+  it("has known keys in their sections, each once", () => {
+    const unknown = lines.filter(({ section, key }) => !(KEYS[section] ?? "").split(/\s+/).includes(key));
+    expect(unknown).toEqual([]);
+    const twice = lines.filter(
+      ({ key }, at) => !OFTEN.includes(key) && lines.findIndex((line) => line.key === key) !== at,
+    );
+    expect(twice).toEqual([]);
+  });
+
+  test.for(Object.entries({ ...SAYS, ...says }))("says %s=%s", ([key, value]) => {
+    expect(valuesOf(key)).toEqual([value]);
+  });
+
+  test.for(`${ALL_OUT} ${out}`.split(" "))("leaves %s out", (key) => {
+    expect(valuesOf(key)).toEqual([]);
+  });
+
+  it("uses options and variables that the program knows", async () => {
+    expect(words.slice(0, 3)).toEqual(["/usr/bin/node", "/opt/flotilla/api/start.mjs", command]);
+    const known = await knownOptions(command);
+    const example = new RegExp(`${flags}=(.*)`).exec(text)?.[1] ?? "";
+    const used = [...optionsIn(words.join(" ")), ...optionsIn(example)];
+    expect(used.length).toBeGreaterThan(2);
+    expect(used.filter((option) => !known.has(option))).toEqual([]);
+    const variables = variablesIn(text).filter((name) => name !== flags);
+    expect(variables.filter((name) => !knownVariables().has(name))).toEqual([]);
+    expect(words.at(-1)).toBe(`$${flags}`);
+  });
+
+  it("has time to end: the grace, where there is one, and something for handing over", () => {
+    const graceS = hasGrace ? graceOf(words) : 0;
+    expect(graceS > 0).toBe(hasGrace);
+    expect(secondsOf(valuesOf("TimeoutStopSec")[0] ?? "")).toBeGreaterThanOrEqual(graceS + 20);
+  });
+
+  it("may open many files", () => {
+    expect(Number(valuesOf("LimitNOFILE")[0])).toBeGreaterThanOrEqual(4_096);
+  });
+
+  it.skipIf(verifier !== undefined)(`is accepted by systemd (${verifier ?? "verify"})`, async () => {
+    await using folder = await makeFolder();
+    const unit = join(folder.path, file);
+    // It looks for the program, which is elsewhere here.
+    await writeFile(unit, text.replace("/usr/bin/node", process.execPath));
+    const { stderr } = await run("systemd-analyze", ["verify", unit]);
+    // Known from version 254 on; older ones pass over it.
+    const said = stderr.split("\n").filter((line) => line.startsWith(unit) && !/DelegateSubgroup/.test(line));
+    expect(said).toEqual([]);
+    await writeFile(unit, text.replace(/KillMode=\w+/, "KillMode=mild"));
+    const wrong = await run("systemd-analyze", ["verify", unit]).catch((error: { stderr: string }) => error);
+    expect(wrong.stderr).toContain("mild");
+  });
 });
