@@ -99,7 +99,7 @@ export interface PlayedFleet extends Pick<BenchServices, "system" | "planning"> 
 export async function startWithRunner(servers: string): Promise<PlayedFleet> {
   const runner = await InstantRunner.open();
   const enter = (system: ActorSystem) => runner.enter(system);
-  const services = await startServices(servers, WITHOUT_RUNNER, { type: runner.type, enter });
+  const services = await startServices(servers, { flags: WITHOUT_RUNNER, guest: { type: runner.type, enter } });
   const stop = async () => {
     try {
       await runner.end();

@@ -28,6 +28,7 @@ import {
 } from "./scenarios/remote-calls.ts";
 import { remoteSpawnProcess, remoteSpawnProcessCold, remoteSpawnShared } from "./scenarios/remote-spawn.ts";
 import { remoteStream } from "./scenarios/remote-stream.ts";
+import { contextActor, contextHere } from "./scenarios/services-context.ts";
 import { deliberateCall, deliberateGrpc } from "./scenarios/services-deliberate.ts";
 import { drain } from "./scenarios/services-drain.ts";
 import { planDispatched, storySeen } from "./scenarios/services-flow.ts";
@@ -78,6 +79,8 @@ const SCENARIOS: readonly Scenario[] = [
   workspaceReady,
   jobRunning,
   jobResult,
+  contextHere,
+  contextActor,
   drain,
   deliberateGrpc,
   deliberateCall,

@@ -28,22 +28,27 @@ export interface BenchGuest {
   readonly enter: (system: ActorSystem) => Promise<void>;
 }
 
+export interface ServicesPlan {
+  /** Of the command. Default: all services, and no door. */
+  readonly flags?: readonly string[];
+  readonly guest?: BenchGuest;
+  /** The host's files; the caller's to remove. Default: one of its own. */
+  readonly folder?: string;
+}
+
 /** Starts services with the mock as their model. */
-export async function startServices(
-  servers: string,
-  flags: readonly string[] = ALL,
-  guest?: BenchGuest,
-): Promise<BenchServices> {
+export async function startServices(servers: string, plan: ServicesPlan = {}): Promise<BenchServices> {
+  const { flags = ALL, guest } = plan;
   const [, user = "", pass = ""] = /\/\/([^:@]*):([^@]*)@/.exec(servers) ?? [];
   const prefix = `bench-${systemRandom.id().slice(0, 8)}`;
   await using started = new AsyncDisposableStack();
-  const folder = await mkdtemp(join(tmpdir(), "flotilla-bench-services-"));
-  started.defer(() => rm(folder, { recursive: true, force: true }));
+  const own = plan.folder === undefined ? await mkdtemp(join(tmpdir(), "flotilla-bench-services-")) : undefined;
+  if (own !== undefined) started.defer(() => rm(own, { recursive: true, force: true }));
   const system = started.use(await connect({ servers, prefix, ...(guest && { actors: [guest.type], accepts: true }) }));
   await guest?.enter(system);
   const env = {
     ...{ FLOTILLA_SERVERS: servers.replace(/\/\/[^@]*@/, "//"), FLOTILLA_USER: user, FLOTILLA_PASS: pass },
-    ...{ FLOTILLA_PREFIX: prefix, FLOTILLA_SERVICES: folder },
+    ...{ FLOTILLA_PREFIX: prefix, FLOTILLA_SERVICES: own ?? plan.folder ?? "" },
   };
   const args = ["services", "--model", "mock", "--json", ...flags];
   const host = started.use(await FlotillaProcess.start(args, (line) => line.startsWith("{"), env));

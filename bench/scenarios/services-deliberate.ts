@@ -29,7 +29,8 @@ const deliberate = (
   unit: "ms",
   bars: atMostMs === undefined ? [] : [{ of: "value", atMost: atMostMs }],
   async start({ quick, servers }) {
-    const services = await startServices(await servers(), ["--only", "orchestrator,planning", "--rpc", "127.0.0.1:0"]);
+    const flags = ["--only", "orchestrator,planning", "--rpc", "127.0.0.1:0"];
+    const services = await startServices(await servers(), { flags });
     await orchestratorOf(services.system).createCouncil({ role: "DEV", agents: MEMBERS });
     const { ask, close } = await asking(services);
     return {

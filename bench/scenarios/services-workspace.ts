@@ -48,7 +48,7 @@ const job = (id: string, until: "running" | "result"): Scenario => ({
   bars: [],
   async start({ servers }) {
     const repository = await makeRepository(BYTES);
-    const services = await startServices(await servers(), ["--rpc", "off", "--only", "workspace-runner"]);
+    const services = await startServices(await servers(), { flags: ["--rpc", "off", "--only", "workspace-runner"] });
     const { system } = services;
     const { feed, postEvent, agentRequests, workspaceJobs } = await loadServices();
     return {

@@ -44,6 +44,21 @@ const get = (more: object = {}) => stand.service.getContext({ storyId: "s1", rol
 const versionOf = async () => Number((await stand.graph.run("MATCH (v:Version) RETURN v.number AS number"))[0]?.number);
 
 describe("getContext", () => {
+  it("waits for a task that the graph does not have yet", async () => {
+    await storyKnown(stand, "s-late");
+    const about = { storyId: "s-late", taskId: "late" };
+    expect(await codeOf(get(about))).toBe("TaskUnknown");
+    const late = get({ ...about, waitMs: 1_000 });
+    const id = "task:s-late/late";
+    await stand.ledger.apply("late", {
+      nodes: [{ id, set: { title: "Late", text: "Text of late", role: "DEV" } }],
+      edges: [{ type: "HAS_TASK", from: "story:s-late", to: id, set: {} }],
+      told: [],
+    });
+    expect((await late).context).toContain("Text of late");
+    expect(await codeOf(get({ ...about, taskId: "never", waitMs: 20 }))).toBe("TaskUnknown");
+  });
+
   it("tells a developer who builds the task in hand, its role's tasks, what bears on them, and no more", async () => {
     const { context, scopes, blocks, omitted } = await get({ taskId: "t1" });
     expect(scopes).toEqual([

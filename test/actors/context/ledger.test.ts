@@ -74,6 +74,38 @@ describe("versions", () => {
 });
 
 describe("a set", () => {
+  it("is written with others that name the same fields in another order, in one go (LE3)", async () => {
+    let writes = 0;
+    const counting = new Proxy(graph, {
+      get: (target, name) => {
+        if (name === "write") writes++;
+        const value = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    const other = new Ledger(counting, seededRandom(4));
+    const nodes = (set: object) => ({ nodes: [{ id: `task:o/${JSON.stringify(set).length}`, set }] }) as never;
+    await Promise.all([
+      other.apply("order 0", task("o/t", 1)),
+      other.apply("order 1", task("o/u", 2, nodes({ title: "one", attempt: 1 }))),
+      other.apply("order 2", task("o/v", 3, nodes({ attempt: 22, title: "two" }))),
+    ]);
+    // The first, which nothing waited for, and the two that came meanwhile.
+    expect(writes).toBe(2);
+  });
+
+  it("tells who waits for the node that it entitles", async () => {
+    const ending = new AbortController();
+    const waiting = ledger.entitled("task:wait/t", ending.signal).then(() => "told");
+    await ledger.apply("wait 1", { ...task("wait/t", 1), nodes: [{ id: "task:wait/t", set: { attempt: 1 } }] });
+    expect(await Promise.race([waiting, Promise.resolve("waits")])).toBe("waits");
+    await ledger.apply("wait 2", task("wait/t", 1));
+    expect(await waiting).toBe("told");
+    const given = ledger.entitled("task:wait/none", ending.signal);
+    ending.abort();
+    await given;
+  });
+
   it("that is refused fails alone, and those beside it are written (LE3)", async () => {
     const bad: ChangeSet = { nodes: [{ id: "task:e/bad", set: { noSuchField: 1 } }], edges: [], told: [] };
     const results = await Promise.allSettled([
@@ -113,7 +145,7 @@ describe("a set", () => {
     await ledger.apply("h", {
       ...{
         told: [],
-        edges: [{ type: "DEPENDS_ON", from: "task:h/a", to: "task:h/b", set: { reason: "token=abcdefgh" } }],
+        edges: [{ type: "DEPENDS_ON", from: "task:wait/a", to: "task:wait/b", set: { reason: "token=abcdefgh" } }],
       },
       nodes: [
         { id: "commit:h", set: { title: "password: hunter2222", files: ["https://me:geheim@host/x"], added: 1 } },

@@ -64,6 +64,54 @@ const dead = async (system: ActorSystem) => {
 
 const down = () => new FlotillaError("Unavailable", "the graph is down", { retryable: true });
 
+describe("together (EC6)", () => {
+  const idsOf = (events: readonly { event: { data: object } }[]) =>
+    events.map(({ event: { data } }) => ("projectId" in data ? String(data.projectId) : "?"));
+
+  test("what gathered in a lane is taken as one, in order", async () => {
+    const system = await start();
+    await create(system, "a");
+    const first = Promise.withResolvers<void>();
+    const groups: string[][] = [];
+    const together: Options["together"] = async (events) => void groups.push(idsOf(events));
+    const handle = (id: string) => {
+      groups.push([id]);
+      return first.promise;
+    };
+    consumer(system, handle, { together, concurrency: 8 });
+    await waitUntil("the first is in hand", () => groups.length === 1);
+    await create(system, "b", "c", "d");
+    await waitUntil("the others are read", async () => (await system.ports.eventLog.lastSequence()) === 4);
+    await new Promise((resolve) => setImmediate(resolve));
+    first.resolve();
+    await waitUntil("all are taken", () => groups.flat().length === 4);
+    expect(groups).toEqual([["a"], ["b", "c", "d"]]);
+  });
+
+  test("when that fails they are handled one by one, and only the bad one is dead", async () => {
+    const system = await start();
+    await create(system, "a");
+    const first = Promise.withResolvers<void>();
+    const seen: string[] = [];
+    const handle = async (id: string) => {
+      if (id === "a") await first.promise;
+      seen.push(id);
+      if (id === "bad") throw new Error("no");
+    };
+    const together = async () => {
+      throw new Error("one of them is bad");
+    };
+    consumer(system, handle, { together, concurrency: 8 });
+    await create(system, "b", "bad", "c");
+    await waitUntil("the others are read", async () => (await system.ports.eventLog.lastSequence()) === 4);
+    await new Promise((resolve) => setImmediate(resolve));
+    first.resolve();
+    await waitUntil("the last is handled", () => seen.includes("c"));
+    expect([...new Set(seen)]).toEqual(["a", "b", "bad", "c"]);
+    expect((await dead(system)).map(({ sequence }) => sequence)).toEqual([3]);
+  });
+});
+
 describe("positions", () => {
   test("may be kept by whoever consumes, beside what it makes of the events", async () => {
     const system = await start();
