@@ -75,6 +75,7 @@ export { contentKey, type TaskContent } from "./result-cache.ts";
 export type { ServiceName } from "./service-handles.ts";
 export {
   type Client,
+  contextOf,
   orchestratorOf,
   planningOf,
   runnerOf,
