@@ -130,9 +130,9 @@ describe("flotilla jobs", () => {
     const jobs = async () => [{ ...JOB, endedAtMs: JOB.queuedAtMs + 61_001 }, queued];
     const list = await over<Runner, object>({ jobs }, listJobs, [], { state: "failed", story: "s1" });
     expect(list.asked).toEqual([["jobs", { state: "failed", storyId: "s1" }]]);
-    expect(list.out).toBe(`id       state   role  agent  backend    took  why
-s1-t1-2  failed  DEV   dev-1  process  61.0 s  Stuck
-s1-t2-1  queued  DEV   dev-1  process       -
+    expect(list.out).toBe(`id       state   why    role  agent  backend    took
+s1-t1-2  failed  Stuck  DEV   dev-1  process  61.0 s
+s1-t2-1  queued         DEV   dev-1  process       -
 `);
     const shown = await over<Runner, object>({ job: async () => JOB }, showJob, ["j"], {});
     expect(shown.out).toBe(`s1-t1-2  failed
