@@ -82,7 +82,7 @@ describe("together (EC6)", () => {
     await waitUntil("the first is in hand", () => groups.length === 1);
     await create(system, "b", "c", "d");
     await waitUntil("the others are read", async () => (await system.ports.eventLog.lastSequence()) === 4);
-    await new Promise((resolve) => setImmediate(resolve));
+    await settle();
     first.resolve();
     await waitUntil("all are taken", () => groups.flat().length === 4);
     expect(groups).toEqual([["a"], ["b", "c", "d"]]);
@@ -104,7 +104,7 @@ describe("together (EC6)", () => {
     consumer(system, handle, { together, concurrency: 8 });
     await create(system, "b", "bad", "c");
     await waitUntil("the others are read", async () => (await system.ports.eventLog.lastSequence()) === 4);
-    await new Promise((resolve) => setImmediate(resolve));
+    await settle();
     first.resolve();
     await waitUntil("the last is handled", () => seen.includes("c"));
     expect([...new Set(seen)]).toEqual(["a", "b", "bad", "c"]);
