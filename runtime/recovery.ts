@@ -17,7 +17,7 @@ import { createHash } from "node:crypto";
 import type { Address } from "./address.ts";
 import type { Clock, Timer } from "./clock.ts";
 import type { Directory, Found } from "./directory.ts";
-import { isFlotillaError } from "./errors.ts";
+import { isFlotillaError, runtimeError } from "./errors.ts";
 import type { Movable } from "./holdings.ts";
 import type { SpawnRequest } from "./host.ts";
 import type { LogLevel } from "./log.ts";
@@ -146,7 +146,9 @@ export class Recovery {
     } catch (error) {
       this.#unfinished.add(node);
       this.#failed(`${what} could not be made again`, error);
-      this.#await(node, isFlotillaError(error) && error.retryable ? RECHECK_MS : RETRY_MS);
+      // Whoever may give it a place is heard of when it comes (RE3).
+      const isSoon = isFlotillaError(error) && error.retryable && error.code !== "Unplaceable";
+      this.#await(node, isSoon ? RECHECK_MS : RETRY_MS);
     }
   }
 
@@ -154,7 +156,7 @@ export class Recovery {
   async #move({ claim, request }: Pick<Movable, "claim" | "request">): Promise<Address | undefined> {
     const { place, spawnAt } = this.#options;
     const decision = await place(placementOf(request));
-    if (decision.kind === "unplaceable") throw new Error(unplaceable(decision));
+    if (decision.kind === "unplaceable") throw runtimeError("Unplaceable", unplaceable(decision));
     try {
       return await spawnAt(decision.node, { ...request, takeover: claim, decision });
     } catch (error) {
@@ -185,6 +187,8 @@ export class Recovery {
       const moved = await this.#move(movable);
       if (moved !== undefined) this.#options.log("info", `${what} was handed over to ${moved.node}`, {});
     } catch (error) {
+      if (isFlotillaError(error, "Unplaceable"))
+        return this.#options.log("info", `${what} has no other node to live on and waits for one`, {});
       this.#failed(`${what} could not be handed over`, error);
     }
   }
