@@ -33,7 +33,8 @@ export interface Work {
 export async function workOn(setup: AgentSetup, work: Work): Promise<AgentResult> {
   const { order, system, time } = work;
   await using place = await openWorkplace(order, system.ports.blobs, time.signal);
-  return workAt(place, setup, work);
+  // Awaited here: the place is closed when this function has returned.
+  return await workAt(place, setup, work);
 }
 
 /** The same in a place that is open and stays so. */
