@@ -41,13 +41,17 @@ export async function cloneForAgent({ source, into, commit, branch = "agent", au
   return path;
 }
 
+/** Processes that write files of a checkout: one alone waits for the disk most of the time. git starts them from a hundred files on. */
+const WRITERS = 4;
+
 /** Gives a repository that holds `commit` what a clone has beyond objects: hooks nobody can add to, an author, files (K4). */
 export async function dress(path: string, commit: string, author: Author | undefined): Promise<void> {
   await mkdir(join(path, ".git/hooks"), { recursive: true });
   for (const [key, value] of Object.entries(author ?? {})) {
     await must(ownGit(["config", "--local", `user.${key}`, value], { cwd: path }), "name the agent");
   }
-  await must(ownGit(["reset", "--quiet", "--hard", commit, "--"], { cwd: path }), `check out ${commit.slice(0, 12)}`);
+  const reset = ["-c", `checkout.workers=${WRITERS}`, "reset", "--quiet", "--hard", commit, "--"];
+  await must(ownGit(reset, { cwd: path }), `check out ${commit.slice(0, 12)}`);
 }
 
 export function refuseOdd(commit: string, branch?: string): void {
