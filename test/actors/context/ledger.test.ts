@@ -178,7 +178,7 @@ describe("sets that are written together", () => {
       { nodes: [{ id: "commit:o2", set: { at: 2, title: "made", added: 1 } }], edges: [], told: [] },
       { nodes: [{ id: "commit:o3", set }], edges: [], told: [] },
     ];
-    await Promise.all(sets.map((each, index) => own.apply(`together ${index}`, each)));
+    await Promise.all(sets.map((each, index) => own.apply(`fields of ${index}`, each)));
     // The first is written by itself, those that came meanwhile together.
     expect(writes).toBe(2);
     const rows = await graph.run("MATCH (c:`Commit`) WHERE c.title = 'made' RETURN c.id AS id ORDER BY c.id");
