@@ -10,9 +10,9 @@ export {
   type WorkspaceBackend,
   type WorkspaceSource,
 } from "./jobs/backend.ts";
-export { ContainerBackend, type ContainerBackendOptions } from "./jobs/container-backend.ts";
-export { KubernetesBackend, type KubernetesBackendOptions } from "./jobs/kubernetes-backend.ts";
-export { ProcessBackend, type ProcessBackendOptions } from "./jobs/process-backend.ts";
+export type { ContainerBackendOptions } from "./jobs/container-backend.ts";
+export type { KubernetesBackendOptions } from "./jobs/kubernetes-backend.ts";
+export type { ProcessBackendOptions } from "./jobs/process-backend.ts";
 export { type LintFinding, lintChanged } from "./lint.ts";
 export { type ToolsOptions, toolsOptions } from "./options.ts";
 export {
@@ -91,3 +91,6 @@ export { openProcessWorkspace, type ProcessWorkspaceOptions } from "./workspace/
 export { inspectRepository, type Repository } from "./workspace/repository.ts";
 export { openWorkFolder, removeLeftFolders, type WorkFolder } from "./workspace/work-folder.ts";
 export type { ExecOptions, ExecResult, Sandbox, Workspace } from "./workspace/workspace.ts";
+
+/** Where jobs run: loaded when they are wanted, because every daemon holds this file, and a connection to Kubernetes is 2 MB of Node's own. */
+export const loadBackends = () => import("./jobs/backends.ts");

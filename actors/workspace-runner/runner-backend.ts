@@ -2,7 +2,12 @@
 
 import { join } from "node:path";
 import type { Clock, Random } from "../../runtime/index.ts";
-import type { ContainerBackendOptions, KubernetesBackendOptions, WorkspaceBackend } from "../../tools/index.ts";
+import {
+  type ContainerBackendOptions,
+  type KubernetesBackendOptions,
+  loadBackends,
+  type WorkspaceBackend,
+} from "../../tools/index.ts";
 import { fail } from "./errors.ts";
 import type { RunnerSetup } from "./runner-settings.ts";
 
@@ -11,7 +16,7 @@ type Host = { readonly clock: Clock; readonly random: Random };
 /** Throws RunnerSettingInvalid for options that a backend does not take, JobRefused for values that are wrong. */
 export async function openBackend(setup: RunnerSetup, { clock, random }: Host): Promise<WorkspaceBackend> {
   const { backend, backendOptions, prefix, folder } = setup;
-  const { ContainerBackend, KubernetesBackend, ProcessBackend } = await import("../../tools/index.ts");
+  const { ContainerBackend, KubernetesBackend, ProcessBackend } = await loadBackends();
   // The runner removes jobs that it does not know: those of other fleets must not look like its own.
   const fleet = prefix === undefined ? {} : { fleet: prefix.toLowerCase().replaceAll("_", "-") };
   const options = { ...fleet, ...backendOptions, clock };

@@ -5,12 +5,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { systemClock, systemRandom } from "../../runtime/index.ts";
-import {
-  type JobSpec,
-  KubernetesBackend,
-  type KubernetesBackendOptions,
-  WORKSPACE_ARGUMENT,
-} from "../../tools/index.ts";
+import { type JobSpec, type KubernetesBackendOptions, WORKSPACE_ARGUMENT } from "../../tools/index.ts";
+import { KubernetesBackend } from "../../tools/jobs/backends.ts";
 import type { KubernetesConnection } from "../../tools/jobs/kubernetes-connection.ts";
 import { jobName } from "../../tools/jobs/kubernetes-manifest.ts";
 import type { BackendForm } from "../contracts/workspace-backend.ts";

@@ -12,7 +12,8 @@ import { runnerSetup } from "../../../actors/workspace-runner/runner-settings.ts
 import { WorkspaceRunnerService } from "../../../actors/workspace-runner/workspace-runner-service.ts";
 import { executorOptions } from "../../../api/executor/options.ts";
 import { type ActorSystem, connect, systemClock, systemRandom } from "../../../runtime/index.ts";
-import { Depot, ProcessBackend } from "../../../tools/index.ts";
+import { Depot } from "../../../tools/index.ts";
+import { ProcessBackend } from "../../../tools/jobs/backends.ts";
 import { makeFolder, makeRepository } from "../../support/git-repository.ts";
 import { natsForTests } from "../../support/nats-server.ts";
 import { runFlotilla } from "../../support/running-command.ts";

@@ -10,7 +10,8 @@ import { knownResult } from "../../../actors/workspace-runner/job-posts.ts";
 import { runnerSetup } from "../../../actors/workspace-runner/runner-settings.ts";
 import { systemClock, systemRandom } from "../../../runtime/index.ts";
 import { fail as toolsFail } from "../../../tools/errors.ts";
-import { type JobEnd, ProcessBackend } from "../../../tools/index.ts";
+import type { JobEnd } from "../../../tools/index.ts";
+import { ProcessBackend } from "../../../tools/jobs/backends.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { endOf, makeGround, type RunnerGround, RunnerPlace } from "./runner-place.ts";
 

@@ -3,7 +3,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../runtime/index.ts";
-import { type JobSpec, KubernetesBackend, WORKSPACE_ARGUMENT } from "../../../tools/index.ts";
+import { type JobSpec, WORKSPACE_ARGUMENT } from "../../../tools/index.ts";
+import { KubernetesBackend } from "../../../tools/jobs/backends.ts";
 import {
   jobManifest,
   jobName,
