@@ -11,6 +11,9 @@ import { ClosingLine } from "./test/support/closing-line.ts";
 
 const LONG = [
   "test/flow/**/*.test.ts",
+  "test/e2e/{daemon,daemon-input,fleet,fleet-task,up}.test.ts",
+  "test/chaos/{drain,kill,outage,pause,tasks}.test.ts",
+  "test/bench/run.test.ts",
   "test/runtime/isolation/isolation.test.ts",
   "test/runtime/isolation/process.test.ts",
   "test/tools/tests-runners.test.ts",
