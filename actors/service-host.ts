@@ -50,6 +50,7 @@ interface Starting {
   readonly signal: AbortSignal;
 }
 
+/** Calls in hand at once: each service has its own order within (a story's changes wait for one another), and most calls wait for others. */
 const CONCURRENCY = 256;
 const AGAIN_MS = 200;
 const startedSchema = z.object({ settings: z.string() });

@@ -2,7 +2,7 @@
 // It is not who judges stories and reports: those rules are story-coach/'s and workspace-score/'s.
 
 import { readFile } from "node:fs/promises";
-import { actorContext, defineActor, type SpawnOptions } from "../../runtime/index.ts";
+import { actorContext, defineActor } from "../../runtime/index.ts";
 import { stopWithLife } from "../service-life.ts";
 import type { PlanningApi } from "./planning-api.ts";
 import { PlanningService } from "./planning-service.ts";
@@ -15,9 +15,6 @@ export interface PlanningSettings {
   /** YAML text in place of the built-in rigor table (workspace-score/rigor.yaml). */
   readonly rigor?: string;
 }
-
-/** Changes of one story wait for one another, those of different stories do not: so many calls are in hand at once. */
-export const PLANNING_SPAWN = { concurrency: 256 } as const satisfies SpawnOptions;
 
 /** How stories and reports are judged; loaded when the actor starts. */
 async function loadRules(rigor: string | undefined): Promise<PlanningRules> {

@@ -2,8 +2,7 @@
 // executors by their environment alone (WB5).
 
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { serviceHostOptions } from "../options.ts";
 
 export interface RunnerHostOptions {
   /** Where jobs, workspaces and repositories are kept (FLOTILLA_SERVICES). */
@@ -19,16 +18,17 @@ export interface RunnerHostOptions {
 }
 
 export function runnerHostOptions(env: NodeJS.ProcessEnv = process.env): RunnerHostOptions {
-  const { FLOTILLA_SERVICES, FLOTILLA_SERVERS, FLOTILLA_PREFIX, FLOTILLA_CREDS, FLOTILLA_CACHE } = env;
+  const { folder, apiKey } = serviceHostOptions(env);
+  const { FLOTILLA_SERVERS, FLOTILLA_PREFIX, FLOTILLA_CREDS, FLOTILLA_CACHE } = env;
   const { natsUrl, user, pass } = splitServers(FLOTILLA_SERVERS || undefined);
   const secrets = {
     FLOTILLA_USER: env.FLOTILLA_USER || user,
     FLOTILLA_PASS: env.FLOTILLA_PASS || pass,
     FLOTILLA_CREDS_TEXT: env.FLOTILLA_CREDS_TEXT || (FLOTILLA_CREDS && readFileSync(FLOTILLA_CREDS, "utf8")),
-    FLOTILLA_API_KEY: env.FLOTILLA_API_KEY,
+    FLOTILLA_API_KEY: apiKey,
   };
   return {
-    folder: FLOTILLA_SERVICES || join(homedir(), ".flotilla", "services"),
+    folder,
     natsUrl,
     prefix: FLOTILLA_PREFIX || undefined,
     env: { ...(FLOTILLA_CACHE && { FLOTILLA_CACHE }) },

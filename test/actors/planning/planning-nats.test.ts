@@ -4,7 +4,7 @@ import { SpanKind } from "@opentelemetry/api";
 import { describe, expect, it } from "vitest";
 import { agileEvents } from "../../../actors/events/channels.ts";
 import { feed, parse } from "../../../actors/events/feed.ts";
-import { PLANNING_SPAWN, Planning } from "../../../actors/planning/planning.ts";
+import { Planning } from "../../../actors/planning/planning.ts";
 import { planningOf, SERVICES } from "../../../actors/service-handles.ts";
 import { type ActorSystem, connect, topicSubject } from "../../../runtime/index.ts";
 import { caught } from "../../support/caught.ts";
@@ -16,7 +16,7 @@ import { draft, plan, po, system, tableText } from "./stand.ts";
 const nats = natsForTests();
 const spawn = (on: ActorSystem, table?: string) =>
   on.spawn(Planning, {
-    ...PLANNING_SPAWN,
+    concurrency: 256,
     ...{ name: "planning", namespace: SERVICES, args: [table === undefined ? {} : { table }] },
   });
 

@@ -270,7 +270,7 @@ describe("what the engine is asked for", () => {
   const options = { fleet: "f", image: "i:1", network: "host", ...bounds };
 
   it("no rights, bounds, a folder, and the secret in the environment alone", () => {
-    const asked = containerOf(spec, "/work/x", options, "1000:1000", new Set(["selinux"]));
+    const asked = containerOf(spec, "/srv/x", options, "1000:1000", new Set(["selinux"]));
     expect(asked).toEqual({
       Image: "i:1",
       Entrypoint: ["flotilla"],
@@ -287,7 +287,7 @@ describe("what the engine is asked for", () => {
       },
       StopTimeout: 10,
       HostConfig: {
-        Mounts: [{ Type: "bind", Source: "/work/x", Target: "/workspace", ReadOnly: false }],
+        Mounts: [{ Type: "bind", Source: "/srv/x", Target: "/workspace", ReadOnly: false }],
         Tmpfs: { "/tmp": "rw,exec,nosuid,nodev,mode=1777,size=1g" },
         ReadonlyRootfs: true,
         NetworkMode: "host",
